@@ -1,0 +1,62 @@
+import type { Live, ManagerDefinition, Output, ProcessRef, State } from '@filo/protocol'
+
+// What the agent asks of a service manager. One file per manager beside this one; what is common to all
+// (polling, settling, probing, deadlines, the ledger) lives above, in perform.ts.
+
+/** What a manager says of one service right now. The agent adds by whom, when, and for how long it has held. */
+export interface Sighting {
+  readonly state: State
+  readonly live: Live
+  /** The manager's own words, for a person. */
+  readonly detail: string
+  /** How long the manager's own record vouches for this state, milliseconds; absent where it keeps none. */
+  readonly heldMs?: number
+  /** When the state began, where the manager knows. */
+  readonly since?: Date
+  readonly processes?: readonly ProcessRef[]
+  readonly warnings?: readonly string[]
+}
+
+/** What became of the request to change something. The state decides, not this: it only ends hopeless waiting early. */
+export interface Attempt {
+  /** The manager took the request, or the script ended well. */
+  readonly accepted: boolean
+  /** What it said, for a person; with the exit status where there is one. */
+  readonly detail: string
+  readonly output?: Output
+}
+
+/** A process group of an action, noted durably so that a restarted agent can tell whether it still lives. */
+export interface ProcessGroup {
+  readonly pgid: number
+  /** Start time of its leader in clock ticks since boot (proc_pid_stat(5), field 22): a pid alone may be reused. */
+  readonly startTicks: number
+}
+
+/** What an action lends to a manager while it acts. */
+export interface Act {
+  /** Aborted at the deadline, or by an operator: kill what was started, then return what is known. */
+  readonly signal: AbortSignal
+  /** Lines that the manager or script prints, as they come. */
+  readonly onLine: (line: string) => void
+  /** To be called with a process group as soon as it exists, before anything is awaited. */
+  readonly onProcess: (group: ProcessGroup) => void
+}
+
+export interface Manager<Definition extends ManagerDefinition = ManagerDefinition> {
+  readonly kind: Definition['kind']
+  /**
+   * Looks and changes nothing. One sighting for each definition, in their order: where the manager can answer
+   * for many at once, it is asked once. Never throws for what it sees: what cannot be told is `unknown`, with why.
+   */
+  observe(definitions: readonly Definition[], signal: AbortSignal): Promise<Sighting[]>
+  /** Asks for the service to run. Returns when the manager has answered, which may be before it runs. */
+  start(definition: Definition, act: Act): Promise<Attempt>
+  /** Asks for the service to stop. Returns when the manager has answered, which may be before it has stopped. */
+  stop(definition: Definition, act: Act): Promise<Attempt>
+  /**
+   * Whether the process `pid` is part of the service: an agent refuses to stop what it is part of itself.
+   * Absent where the manager cannot contain an agent.
+   */
+  contains?(definition: Definition, pid: number, signal: AbortSignal): Promise<boolean>
+}

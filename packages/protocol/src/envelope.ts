@@ -1,0 +1,198 @@
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  sign,
+  verify,
+  type KeyObject,
+} from 'node:crypto'
+import * as z from 'zod'
+import { sha256 } from './digest.ts'
+import { limits } from './limits.ts'
+import { answers, commands, type Answer, type Command, type Message } from './messages.ts'
+import type { Sha256 } from './names.ts'
+
+// E1. Nothing is parsed before its size is known, and nothing of a payload before its signature is checked.
+// E2. The signature covers the exact bytes and their type (DSSE v1, https://github.com/secure-systems-lab/dsse):
+//     no canonicalisation, and a message of one type is never taken for another.
+// E3. Base64 has one spelling: a second encoding of the same bytes is refused.
+
+/** An Ed25519 key that signs (RFC 8032). */
+export interface SigningKey {
+  readonly id: Sha256
+  readonly privateKey: KeyObject
+}
+
+/** An Ed25519 key that verifies. Its id is the SHA-256 of its SPKI DER form. */
+export interface VerifyingKey {
+  readonly id: Sha256
+  readonly publicKey: KeyObject
+}
+
+export interface KeyPair {
+  readonly signing: SigningKey
+  readonly verifying: VerifyingKey
+}
+
+export function makeKeyPair(): KeyPair {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+  return { signing: signingKey(privateKey), verifying: verifyingKey(publicKey) }
+}
+
+export function signingKey(privateKey: KeyObject): SigningKey {
+  if (privateKey.asymmetricKeyType !== 'ed25519') throw new TypeError('not an Ed25519 key')
+  return { id: verifyingKey(createPublicKey(privateKey)).id, privateKey }
+}
+
+export function verifyingKey(publicKey: KeyObject): VerifyingKey {
+  if (publicKey.asymmetricKeyType !== 'ed25519') throw new TypeError('not an Ed25519 key')
+  return { id: sha256(publicKey.export({ type: 'spki', format: 'der' })), publicKey }
+}
+
+/** Reads a private key from PEM (PKCS #8). Throws on anything that is not Ed25519. */
+export function parseSigningKey(pem: string): SigningKey {
+  return signingKey(createPrivateKey(pem))
+}
+
+/** Reads a public key from PEM (SPKI). Throws on anything that is not Ed25519. */
+export function parseVerifyingKey(pem: string): VerifyingKey {
+  // createPublicKey also takes a private key and derives the public one: a private key has no place here.
+  if (pem.includes('PRIVATE KEY')) throw new TypeError('a private key where a public key is expected')
+  return verifyingKey(createPublicKey(pem))
+}
+
+export function formatSigningKey(key: SigningKey): string {
+  return key.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+}
+
+export function formatVerifyingKey(key: VerifyingKey): string {
+  return key.publicKey.export({ type: 'spki', format: 'pem' }) as string
+}
+
+const typePrefix = 'application/vnd.filo.'
+const typeSuffix = '+json'
+
+const Envelope = z.strictObject({
+  payloadType: z.string().max(80),
+  payload: z.string(),
+  signatures: z.tuple([z.strictObject({ keyid: z.string().length(64), sig: z.string().length(88) })]),
+})
+
+/** A message on its way out: the bytes to send, and the hash of its payload that an answer will quote. */
+export interface Sealed {
+  readonly bytes: Uint8Array
+  readonly hash: Sha256
+}
+
+/** Signs a message. Throws RangeError when it is larger than `limits.messageBytes`: that is a bug of the caller. */
+export function seal(message: Message, key: SigningKey): Sealed {
+  const payload = Buffer.from(JSON.stringify(message.body))
+  const payloadType = typePrefix + message.type + typeSuffix
+  const sig = sign(null, preAuthenticationEncoding(payloadType, payload), key.privateKey)
+  const envelope: z.infer<typeof Envelope> = {
+    payloadType,
+    payload: payload.toString('base64'),
+    signatures: [{ keyid: key.id, sig: sig.toString('base64') }],
+  }
+  const bytes = Buffer.from(JSON.stringify(envelope))
+  if (bytes.length > limits.messageBytes) {
+    throw new RangeError(
+      `a ${message.type} of ${bytes.length} bytes is over the limit of ${limits.messageBytes}`,
+    )
+  }
+  return { bytes, hash: sha256(payload) }
+}
+
+/** Why bytes that arrived are no message; each is counted by whoever receives. */
+export type Unsealable =
+  | 'too-large'
+  | 'malformed'
+  | 'unknown-type'
+  | 'unknown-key'
+  | 'bad-signature'
+  | 'bad-schema'
+
+export type Unsealed<M extends Message> =
+  | { readonly kind: 'message'; readonly message: M; readonly key: VerifyingKey; readonly hash: Sha256 }
+  | { readonly kind: 'rejected'; readonly why: Unsealable }
+
+/** The key of that id if it is trusted to say this. */
+export type TrustedKey = (id: string) => VerifyingKey | undefined
+
+/** Opens an envelope that should hold a command. Checks in order of cost (DESIGN section 7); never throws. */
+export function unsealCommand(bytes: Uint8Array, trusted: TrustedKey): Unsealed<Command> {
+  return unseal(bytes, trusted, commands) as Unsealed<Command>
+}
+
+/** Opens an envelope that should hold an answer. */
+export function unsealAnswer(bytes: Uint8Array, trusted: TrustedKey): Unsealed<Answer> {
+  return unseal(bytes, trusted, answers) as Unsealed<Answer>
+}
+
+function unseal(
+  bytes: Uint8Array,
+  trusted: TrustedKey,
+  schemas: Record<string, z.ZodType>,
+): Unsealed<Message> {
+  if (bytes.length > limits.messageBytes) return rejected('too-large')
+  const envelope = Envelope.safeParse(parseJson(bytes))
+  if (!envelope.success) return rejected('malformed')
+  const { payloadType, payload, signatures } = envelope.data
+  if (!payloadType.startsWith(typePrefix) || !payloadType.endsWith(typeSuffix))
+    return rejected('unknown-type')
+  const type = payloadType.slice(typePrefix.length, -typeSuffix.length)
+  if (!Object.hasOwn(schemas, type)) return rejected('unknown-type')
+  const key = trusted(signatures[0].keyid)
+  if (key === undefined) return rejected('unknown-key')
+  const content = strictBase64(payload)
+  const sig = strictBase64(signatures[0].sig)
+  if (content === undefined || sig === undefined) return rejected('malformed')
+  if (!verify(null, preAuthenticationEncoding(payloadType, content), key.publicKey, sig))
+    return rejected('bad-signature')
+  const body = schemas[type]!.safeParse(parseJson(content))
+  if (!body.success) return rejected('bad-schema')
+  return { kind: 'message', message: { type, body: body.data } as Message, key, hash: sha256(content) }
+}
+
+function rejected(why: Unsealable): { readonly kind: 'rejected'; readonly why: Unsealable } {
+  return { kind: 'rejected', why }
+}
+
+/** DSSE's PAE: lengths and a version before the parts, so that no two pairs of type and bytes encode alike. */
+function preAuthenticationEncoding(type: string, payload: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from(`DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `), payload])
+}
+
+function strictBase64(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, 'base64')
+  return bytes.toString('base64') === text ? bytes : undefined
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** JSON of bounded depth, or undefined. Depth is bounded first: JSON.parse itself would recurse. */
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    const text = utf8.decode(bytes)
+    if (deeperThan(text, limits.jsonDepth)) return undefined
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function deeperThan(text: string, limit: number): boolean {
+  let depth = 0
+  let inString = false
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at]
+    if (inString) {
+      if (char === '\\') at++
+      else if (char === '"') inString = false
+    } else if (char === '"') inString = true
+    else if (char === '[' || char === '{') {
+      if (++depth > limit) return true
+    } else if (char === ']' || char === '}') depth--
+  }
+  return false
+}

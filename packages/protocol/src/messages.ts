@@ -1,0 +1,245 @@
+import * as z from 'zod'
+import { AuditHead } from './audit-event.ts'
+import { HookPoint } from './definition.ts'
+import { limits } from './limits.ts'
+import { Id, Name, RunId, Sha256 } from './names.ts'
+import { Observation } from './state.ts'
+
+// Every message of DESIGN section 8. A command carries names, never code: nothing here reaches an argv.
+
+const Text = z.string().max(limits.textChars)
+const Services = z.array(Name).max(limits.servicesPerMessage)
+
+/** A number that a host's ledger gives to a claim; it only rises (R8). */
+export const Grant = z.int().positive()
+export type Grant = z.infer<typeof Grant>
+
+/** A random token in every answer of an agent; a command must quote a fresh one (R9). */
+export const Beacon = z.string().max(200)
+export type Beacon = z.infer<typeof Beacon>
+
+// ---- to an agent ----------------------------------------------------------------------------------------------
+
+const command = {
+  fleet: Name,
+  host: Name,
+  /** Where the answer goes. */
+  coordinator: Id,
+  /** Who asks: `alice@admin1`. */
+  operator: z.string().max(200),
+  /** Two commands that say the same are still two: their answers are told apart by the hash of the command. */
+  nonce: Id,
+}
+
+/** Asks to act on the host for a run, or renews. Answered by a report with the grant, or refused. */
+export const Claim = z.strictObject({
+  ...command,
+  run: RunId,
+  /** `run`: from an earlier coordinator of the same run, which is dead; `any`: from whoever holds it. */
+  takeOver: z.enum(['no', 'run', 'any']),
+  services: Services,
+})
+export type Claim = z.infer<typeof Claim>
+
+/** Asks what the services are doing. Never queued behind an action (R11). */
+export const Observe = z.strictObject({
+  ...command,
+  services: Services,
+  /** Whether to watch until each service's settle time is vouched for. */
+  settle: z.boolean(),
+})
+export type Observe = z.infer<typeof Observe>
+
+/** One attempt at a step. Takes effect at most once however often it arrives (R5). */
+export const Act = z.strictObject({
+  ...command,
+  run: RunId,
+  step: z.string().max(200),
+  action: Id,
+  verb: z.enum(['start', 'stop', 'hook']),
+  service: Name,
+  /** Which hook, with verb `hook`. */
+  hook: HookPoint.optional(),
+  /** The digest of the service's or hook's definition that the coordinator believes in. */
+  definition: Sha256,
+  grant: Grant,
+  beacon: Beacon,
+})
+export type Act = z.infer<typeof Act>
+
+/** Asks what became of actions; only reads the ledger. */
+export const Inquire = z.strictObject({
+  ...command,
+  run: RunId,
+  actions: z.array(Id).max(limits.actionsPerMessage),
+})
+export type Inquire = z.infer<typeof Inquire>
+
+/** Bars an action that never started from ever starting (R6). */
+export const Seal = z.strictObject({ ...command, run: RunId, action: Id })
+export type Seal = z.infer<typeof Seal>
+
+/** Ends the waiting for an action as its deadline would: kill what it runs, then observe. */
+export const Abort = z.strictObject({ ...command, run: RunId, action: Id, grant: Grant })
+export type Abort = z.infer<typeof Abort>
+
+/** Gives the host back. */
+export const Release = z.strictObject({ ...command, run: RunId, grant: Grant })
+export type Release = z.infer<typeof Release>
+
+// ---- from an agent --------------------------------------------------------------------------------------------
+
+/** In every answer: who speaks, from which life of which host, and how its audit log ends. */
+const voice = {
+  fleet: Name,
+  host: Name,
+  coordinator: Id,
+  /** SHA-256 of the payload of the command that is answered. */
+  inReplyTo: Sha256,
+  /** This agent process; a new one each time it starts. */
+  incarnation: Id,
+  /** The kernel's boot id (random(4), /proc/sys/kernel/random/boot_id). */
+  boot: Id,
+  /** The ledger's own random id, made when it was first created; null where the agent only observes. */
+  ledger: Id.nullable(),
+  /** Rises with every answer of an incarnation: which of two observations is newer. */
+  answer: z.int().positive(),
+  beacon: Beacon,
+  /** The host's wall clock; only compared for `doctor`, and printed. */
+  clock: z.iso.datetime(),
+  head: AuditHead,
+}
+
+/** Who holds a host. */
+export const Holder = z.strictObject({
+  run: RunId,
+  grant: Grant,
+  coordinator: Id,
+  operator: z.string().max(200),
+  since: z.iso.datetime(),
+})
+export type Holder = z.infer<typeof Holder>
+
+/** What a process printed: the beginning, the end, and how much between them was dropped. */
+export const Output = z.strictObject({
+  head: z.string().max(limits.outputHeadBytes),
+  tail: z.string().max(limits.outputTailBytes),
+  droppedBytes: z.int().nonnegative(),
+})
+export type Output = z.infer<typeof Output>
+
+/**
+ * How an action came out, named by what the coordinator does next. `changed`, `unchanged`: the state is proven.
+ * `failed`: it is not, and nothing of the action lives. `interrupted`: the agent died in it, the state was not
+ * reached, and nothing of it lives. `overdue`: its time is up but something of it still lives; not the last word.
+ */
+export const Outcome = z.enum(['changed', 'unchanged', 'failed', 'interrupted', 'overdue'])
+export type Outcome = z.infer<typeof Outcome>
+
+/** What an action came to. */
+export const Ending = z.strictObject({
+  outcome: Outcome,
+  /** What happened, for a person. */
+  reason: Text,
+  /** What was seen afterwards; absent for hooks. */
+  observation: Observation.optional(),
+  output: Output.optional(),
+  durationMs: z.number().nonnegative(),
+})
+export type Ending = z.infer<typeof Ending>
+
+/** What the ledger holds of an action. `never-heard`: it is not in this ledger. */
+export const ActionRecord = z.strictObject({
+  action: Id,
+  status: z.enum(['never-heard', 'started', 'finished', 'sealed']),
+  ending: Ending.optional(),
+})
+export type ActionRecord = z.infer<typeof ActionRecord>
+
+export const Sighted = z.strictObject({ service: Name, definition: Sha256, observation: Observation })
+export type Sighted = z.infer<typeof Sighted>
+
+/** Answers `claim`, `observe`, `inquire`, `seal`, `release`. */
+export const Report = z.strictObject({
+  ...voice,
+  /** Who holds the host now. */
+  holder: Holder.nullable(),
+  observations: z.array(Sighted).max(limits.servicesPerMessage),
+  actions: z.array(ActionRecord).max(limits.actionsPerMessage),
+  /** Digests of the hooks that this host runs, `service:point`. */
+  hooks: z.record(z.string().max(130), Sha256).optional(),
+})
+export type Report = z.infer<typeof Report>
+
+/** A sign of life of an action at least every 5 s, with what it printed meanwhile (R11). */
+export const Progress = z.strictObject({
+  ...voice,
+  run: RunId,
+  step: z.string().max(200),
+  action: Id,
+  phase: z.enum(['acting', 'waiting', 'settling', 'overdue']),
+  lines: z.array(z.string().max(limits.progressLineChars)).max(limits.progressLines),
+})
+export type Progress = z.infer<typeof Progress>
+
+/** What an action came to; bound to its command by `inReplyTo`. */
+export const Result = z.strictObject({
+  ...voice,
+  run: RunId,
+  step: z.string().max(200),
+  action: Id,
+  ending: Ending,
+})
+export type Result = z.infer<typeof Result>
+
+/** Why an agent did not do what it was asked. */
+export const RefusalReason = z.enum([
+  'claimed', // another run holds the host
+  'grant', // the grant quoted is not the highest
+  'beacon', // too old, or of another agent process
+  'busy', // the instance has an action that has not finished
+  'sealed', // the action was barred before
+  'definition', // the agent has another definition
+  'unknown-service', // not in this agent's configuration
+  'own-branch', // the agent's own process is part of the service
+  'policy', // the agent's local policy forbids it
+  'storage', // the ledger cannot be written
+  'observer', // this agent only observes
+])
+export type RefusalReason = z.infer<typeof RefusalReason>
+
+/** A signed no. Of an `act` it is also a seal when `sealed`: no copy of the command will ever start. */
+export const Refusal = z.strictObject({
+  ...voice,
+  refused: z.enum(['claim', 'observe', 'act', 'inquire', 'seal', 'abort', 'release']),
+  reason: RefusalReason,
+  detail: Text,
+  action: Id.optional(),
+  sealed: z.boolean(),
+  holder: Holder.nullable(),
+})
+export type Refusal = z.infer<typeof Refusal>
+
+// ---- both -----------------------------------------------------------------------------------------------------
+
+/** Every message by its name, which is also the type that its envelope signs. */
+export const commands = {
+  claim: Claim,
+  observe: Observe,
+  act: Act,
+  inquire: Inquire,
+  seal: Seal,
+  abort: Abort,
+  release: Release,
+} as const
+export const answers = { report: Report, progress: Progress, result: Result, refusal: Refusal } as const
+
+type Typed<Schemas extends Record<string, z.ZodType>> = {
+  [Type in keyof Schemas & string]: { readonly type: Type; readonly body: z.infer<Schemas[Type]> }
+}[keyof Schemas & string]
+
+export type Command = Typed<typeof commands>
+export type CommandType = Command['type']
+export type Answer = Typed<typeof answers>
+export type AnswerType = Answer['type']
+export type Message = Command | Answer

@@ -1,0 +1,54 @@
+import type { AuditEvent } from './audit-event.ts'
+
+/** Where a message goes: an agent by its host, a coordinator by the id of its process. */
+export type Address = { readonly agent: string } | { readonly coordinator: string }
+
+export function addressName(address: Address): string {
+  return 'agent' in address ? `agent.${address.agent}` : `coordinator.${address.coordinator}`
+}
+
+/** A place where messages arrive until it is disposed. */
+export interface Mailbox extends AsyncDisposable {
+  readonly address: Address
+}
+
+/** Which audit events a consumer wants; a field left out matches all. */
+export interface EventFilter {
+  readonly type?: string
+  readonly host?: string
+}
+
+/** One event that waits to be acknowledged; unacknowledged ones come again. */
+export interface Delivery {
+  readonly event: AuditEvent
+  acknowledge(): void
+}
+
+/** A durable place in the event log. Ends when disposed or when its signal aborts. */
+export interface EventSubscription extends AsyncIterable<Delivery>, AsyncDisposable {}
+
+/**
+ * Mailboxes and one event log.
+ *
+ * Delivery is at most once in hope only: messages may be lost, repeated, delayed and reordered, and whoever has
+ * the broker may forge them. Nothing above relies on more; safety lies in the envelope, the ledger and the run.
+ *
+ * Opened means usable; disposed means drained: what was accepted by `send` has been confirmed or reported.
+ */
+export interface Transport extends AsyncDisposable {
+  /** Receives at `address` from now on, across reconnects. Throws AddressInUse, BrokerUnavailable. */
+  open(address: Address, receive: (message: Uint8Array) => void): Promise<Mailbox>
+  /** Hands a message over. Throws NobodyThere, Ambiguous; either way the receiver may have it. */
+  send(to: Address, message: Uint8Array): Promise<void>
+  /** Resolves when the broker has confirmed the event. Throws Ambiguous. */
+  publish(event: AuditEvent): Promise<void>
+  /** The events for `consumer`, from where it last acknowledged; a consumer's first subscription begins now. */
+  subscribe(consumer: string, filter: EventFilter, signal?: AbortSignal): Promise<EventSubscription>
+  /** Called whenever the connection is lost or back; says so to a person. */
+  onStatus(listener: (status: TransportStatus) => void): void
+}
+
+export type TransportStatus =
+  | { readonly kind: 'connected' }
+  | { readonly kind: 'disconnected'; readonly reason: string }
+  | { readonly kind: 'blocked'; readonly reason: string }
