@@ -21,6 +21,10 @@ export const limits = {
   processesNamed: 8,
   /** Nesting of a JSON document that came from outside. */
   jsonDepth: 16,
+  /** Messages that wait in one mailbox, bytes. More are refused to their senders. */
+  mailboxQueueBytes: 64 * 1024 * 1024,
+  /** Audit events that wait for one consumer, bytes. The oldest make room: the source still has them. */
+  eventQueueBytes: 256 * 1024 * 1024,
 } as const
 
 /** Cuts a text for a person to `chars`, and says so. */
