@@ -1,0 +1,242 @@
+import { instanceName, judge, type Goal } from '@filo/protocol'
+import type { Step } from '../plan/plan.ts'
+import { goalOf, type HostState, type RunState } from './run.ts'
+import type { Proof, RunOutcome } from './run-event.ts'
+
+// R3. A gate opens on proofs only: asked for at most 10 s ago, newer than the last action on that instance, from
+//     the host's current boot and agent incarnation, and settled.
+// R7. After a failure nothing new is sent (`hold`), or only what does not depend on it (`continue`).
+// R10. The outcome is the worst of the steps.
+
+/** How old the asking for a proof may be when a step that relies on it is sent, milliseconds (R3). */
+export const proofAgeMs = 10_000
+/** How many actions of one step a session sends before it gives up on seals and refusals (R13). */
+export const attemptsPerSession = 5
+/** How many actions run on one host at once: a host with a hundred services is not asked for all of them at once. */
+export const actionsPerHost = 16
+
+/** What may be done now. */
+export interface Decision {
+  /** Steps to send, in plan order. */
+  readonly send: readonly number[]
+  /** Steps whose instance must be observed, again or for the first time, before anything can be said. */
+  readonly observe: readonly number[]
+  /** Hooks around a step that has nothing to do. */
+  readonly unneeded: readonly number[]
+  /** What the session came to, when nothing is in flight and nothing can be done any more. */
+  readonly end: RunOutcome | null
+}
+
+/** Pure: the same state at the same time always gives the same decision. `nowMs` is the session's monotonic clock. */
+export function decide(state: RunState, nowMs: number): Decision {
+  const into: Draft = { send: [], observe: new Set(), unneeded: [] }
+  if (state.session === 0 || state.ended !== null) return { send: [], observe: [], unneeded: [], end: null }
+  if (mayBegin(state)) considerOpen(state, nowMs, into)
+  for (const index of state.unknown) {
+    if (
+      state.plan.steps[index]!.kind === 'prove' &&
+      isRecent(state.steps[index]!.unknownAtMs, state, nowMs)
+    ) {
+      into.observe.add(index)
+    }
+  }
+  const isIdle = into.send.length + into.unneeded.length + into.observe.size === 0
+  const isOver = isIdle && state.inFlight.size === 0 && !isPatient(state, nowMs)
+  return { ...into, observe: [...into.observe], end: isOver ? outcomeOf(state) : null }
+}
+
+interface Draft {
+  readonly send: number[]
+  readonly observe: Set<number>
+  readonly unneeded: number[]
+}
+
+function considerOpen(state: RunState, nowMs: number, into: Draft): void {
+  const proofs = new Proofs(state, nowMs)
+  const load = loadByHost(state)
+  for (const index of [...state.open].toSorted((one, other) => one - other)) {
+    const step = state.plan.steps[index]!
+    if (!isDue(state, index) || state.hosts.get(step.host)?.kind !== 'claimed') continue
+    const missing = proofs.missingFor(index)
+    if (missing.length > 0) {
+      for (const needed of missing) if (isWorthAsking(state, needed, nowMs)) into.observe.add(needed)
+    } else if (step.kind === 'prove') into.observe.add(index)
+    else if (step.kind === 'hook') considerHook(state, proofs, index, step, into)
+    else if ((load.get(step.host) ?? 0) < actionsPerHost) {
+      load.set(step.host, (load.get(step.host) ?? 0) + 1)
+      into.send.push(index)
+    }
+  }
+}
+
+/** Whether anything new may be started at all (R7, and the word of an operator). */
+function mayBegin(state: RunState): boolean {
+  if (state.stopping !== null) return false
+  for (const host of state.hosts.values()) if (host.kind === 'fenced') return false
+  if (state.policy === 'continue') return true
+  if (state.troubled.size > 0 || state.unknown.size > 0) return false
+  // Nothing is changed before every host of the plan has answered: a host that is dropped in silence is how a
+  // database is stopped under a live application.
+  for (const host of state.hosts.values()) if (host.kind !== 'claimed') return false
+  return true
+}
+
+/** Whether this step may have an action now, as far as its own past goes. */
+function isDue(state: RunState, index: number): boolean {
+  const { phase, session, attempts } = state.steps[index]!
+  if (attempts >= attemptsPerSession) return false
+  if (phase === 'waiting' || phase === 'sealed') return true
+  // What failed or drifted is tried again only when an operator resumes the run.
+  return (phase === 'failed' || phase === 'drifted') && session < state.session
+}
+
+/** Whether a step or host that gives no answer may still be asked, and may yet answer. */
+function isPatient(state: RunState, nowMs: number): boolean {
+  for (const index of state.unknown) if (isRecent(state.steps[index]!.unknownAtMs, state, nowMs)) return true
+  // Waiting for a host is of use only while something might be sent once it answers.
+  if (state.stopping !== null) return false
+  const hosts = [...state.hosts.values()]
+  if (state.policy === 'hold') {
+    if (state.troubled.size > 0 || state.unknown.size > 0) return false
+    if (hosts.some(({ kind }) => kind === 'refused' || kind === 'fenced')) return false
+  }
+  return hosts.some(
+    (host) => host.kind === 'unclaimed' || (host.kind === 'silent' && isRecent(host.sinceMs, state, nowMs)),
+  )
+}
+
+/** Whether a doubt that began then is still within the run's patience. */
+function isRecent(sinceMs: number | undefined, state: RunState, nowMs: number): boolean {
+  return sinceMs === undefined || nowMs - sinceMs < state.patienceMs
+}
+
+/** Whether a proof that could not be renewed is asked for once more. */
+function isWorthAsking(state: RunState, index: number, nowMs: number): boolean {
+  const step = state.plan.steps[index]!
+  return isRecent(state.instances.get(instanceName(step.service, placeOf(step)))?.doubtSinceMs, state, nowMs)
+}
+
+function loadByHost(state: RunState): Map<string, number> {
+  const load = new Map<string, number>()
+  for (const index of [...state.inFlight, ...state.unknown]) {
+    const { host } = state.plan.steps[index]!
+    load.set(host, (load.get(host) ?? 0) + 1)
+  }
+  return load
+}
+
+type HookStep = Extract<Step, { kind: 'hook' }>
+
+/** A hook runs only when its step has something to do: stopping what is stopped is not announced twice. */
+function considerHook(state: RunState, proofs: Proofs, index: number, hook: HookStep, into: Draft): void {
+  const around = state.plan.steps[hook.around]!
+  if (hook.at.startsWith('after')) {
+    if (state.steps[hook.around]!.mayHaveActed) into.send.push(index)
+    else into.unneeded.push(index)
+    return
+  }
+  const goal = goalOf(around)!
+  if (state.steps[index]!.mayHaveActed) into.send.push(index)
+  else if (!proofs.isFresh(around)) into.observe.add(hook.around)
+  else if (proofs.proves(around, goal)) into.unneeded.push(index)
+  else into.send.push(index)
+}
+
+/** The proofs that gates rest on, judged once for each pass. */
+class Proofs {
+  readonly #state: RunState
+  readonly #nowMs: number
+  readonly #ofJoin = new Map<number, readonly number[]>()
+
+  constructor(state: RunState, nowMs: number) {
+    this.#state = state
+    this.#nowMs = nowMs
+  }
+
+  /** The steps that this step needs and whose proof must be asked for again. */
+  missingFor(index: number): readonly number[] {
+    return this.#missingAmong(this.#state.plan.steps[index]!.needs, undefined)
+  }
+
+  #missingAmong(nodes: readonly number[], enough: number | undefined): readonly number[] {
+    const { plan } = this.#state
+    const missing: number[] = []
+    let standing = 0
+    for (const node of nodes) {
+      if (!this.#state.gates.isMet(node)) continue
+      const lacking =
+        node < plan.steps.length ? (this.#stands(node) ? [] : [node]) : this.#missingInJoin(node)
+      if (lacking.length === 0) standing += 1
+      missing.push(...lacking)
+    }
+    return enough !== undefined && standing >= enough ? [] : missing
+  }
+
+  #missingInJoin(node: number): readonly number[] {
+    const known = this.#ofJoin.get(node)
+    if (known !== undefined) return known
+    const join = this.#state.plan.joins[node - this.#state.plan.steps.length]!
+    const missing = this.#missingAmong(join.needs, join.enough)
+    this.#ofJoin.set(node, missing)
+    return missing
+  }
+
+  #stands(index: number): boolean {
+    const step = this.#state.plan.steps[index]!
+    const goal = goalOf(step)
+    // A hook that ran has run, and a waiver asks for no proof.
+    if (goal === undefined || this.#state.steps[index]!.phase === 'waived') return true
+    return this.isFresh(step) && this.proves(step, goal)
+  }
+
+  /** Whether the newest observation of the step's instance is recent and from the life that we talk to. */
+  isFresh(step: Step): boolean {
+    const instance = this.#state.instances.get(instanceName(step.service, placeOf(step)))
+    const host = this.#state.hosts.get(placeOf(step))
+    if (instance?.proof === undefined || host?.kind !== 'claimed') return false
+    return isCurrent(instance.proof, host, this.#state.session, this.#nowMs, instance.lastAction)
+  }
+
+  proves(step: Step, goal: Goal): boolean {
+    const proof = this.#state.instances.get(instanceName(step.service, placeOf(step)))?.proof
+    const settleMs = this.#state.plan.services[step.service]?.settleMs ?? 0
+    return proof !== undefined && judge(proof.observation, goal, settleMs) === 'proves'
+  }
+}
+
+function placeOf(step: Step): string {
+  return step.kind === 'hook' ? step.of : step.host
+}
+
+/** R3, apart from what was seen. */
+function isCurrent(
+  proof: Proof,
+  host: Extract<HostState, { kind: 'claimed' }>,
+  session: number,
+  nowMs: number,
+  lastAction: { readonly incarnation: string; readonly answer: number } | undefined,
+): boolean {
+  if (proof.session !== session || nowMs - proof.askedAtMs > proofAgeMs) return false
+  if (proof.incarnation !== host.incarnation || proof.boot !== host.boot) return false
+  return lastAction?.incarnation !== proof.incarnation || proof.answer >= lastAction.answer
+}
+
+/** R10: the worst of the steps, and of what was never reached. */
+export function outcomeOf(state: RunState): RunOutcome {
+  let outcome: RunOutcome = 'succeeded'
+  let unreached = false
+  for (const { phase } of state.steps) {
+    if (phase === 'failed' || phase === 'drifted') return 'failed'
+    if (phase === 'unknown' || phase === 'sent') outcome = 'unresolved'
+    else if (phase === 'waived' && outcome === 'succeeded') outcome = 'waived'
+    else if (phase === 'waiting' || phase === 'sealed') unreached = true
+  }
+  if (outcome === 'unresolved' || !unreached) return outcome
+  const hosts = [...state.hosts.values()]
+  if (hosts.some(({ kind }) => kind === 'refused' || kind === 'fenced')) return 'refused'
+  if (hosts.some(({ kind }) => kind === 'silent')) return 'unresolved'
+  if (state.stopping !== null) return 'cancelled'
+  if (state.steps.some(({ phase }) => phase === 'sealed')) return 'failed'
+  // Nothing failed and nobody stopped it, yet it did not get through: a proof could not be renewed.
+  return 'unresolved'
+}

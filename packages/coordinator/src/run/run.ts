@@ -1,0 +1,354 @@
+import { instanceName, judge, type Ending, type Goal, type Holder, type InstanceName } from '@filo/protocol'
+import { stepName, type Plan, type Step } from '../plan/plan.ts'
+import { Gates, type Standing } from './gates.ts'
+import type { FailurePolicy, Proof, RunEvent, RunOutcome, StepEvent } from './run-event.ts'
+
+// R2. A run's state is the fold of its journal, and nothing else.
+// R4. `unknown` is left by an answer, an observation, a seal or a waiver; never by sending the action again.
+// R10. What has ended is amended, never rewritten.
+
+/** Where a step stands (DESIGN section 6). A step never reached stays `waiting`: a resume carries on with it. */
+export type Phase = 'waiting' | 'sent' | 'done' | 'failed' | 'unknown' | 'sealed' | 'drifted' | 'waived'
+
+/** What a step may come from; anything else is an error of the journal. */
+const mayFollow: Record<StepEvent['type'], readonly Phase[]> = {
+  sent: ['waiting', 'sealed', 'failed', 'drifted'], // always a new action
+  done: ['waiting', 'sent', 'unknown'], // from waiting: what a `prove` saw, or a hook with nothing to do
+  failed: ['waiting', 'sent', 'unknown'],
+  unknown: ['waiting', 'sent'],
+  sealed: ['sent', 'unknown'],
+  drifted: ['done'],
+  waived: ['waiting', 'unknown', 'sealed', 'failed', 'drifted'],
+  amended: ['done', 'failed', 'sealed', 'drifted', 'waived'],
+}
+
+/** What each phase means to those that wait for the step. */
+const standings: Record<Phase, Standing> = {
+  waiting: { met: false, ended: false },
+  sent: { met: false, ended: false },
+  unknown: { met: false, ended: false },
+  sealed: { met: false, ended: false },
+  failed: { met: false, ended: true },
+  drifted: { met: false, ended: true },
+  done: { met: true, ended: true },
+  waived: { met: true, ended: true },
+}
+
+export interface StepState {
+  phase: Phase
+  /** The session in which the phase was entered: what failed in an earlier one may be tried again. */
+  session: number
+  /** The newest action, and the grant and ledger it was sent under. */
+  action?: { readonly id: string; readonly grant: number; readonly ledger: string }
+  /** Actions of this step in this session; bounds what is sent again after a seal. */
+  attempts: number
+  /** Whether an action of this step may have changed something: its `after` hook is due. */
+  mayHaveActed: boolean
+  /** The same before the newest action: what it falls back to when that one turns out to have done nothing. */
+  hadActed: boolean
+  outcome?: 'changed' | 'unchanged' | 'observed' | 'unneeded'
+  reason?: string
+  ending?: Ending
+  durationMs?: number
+  /** When it became unknown, by the clock of `session`. */
+  unknownAtMs?: number
+}
+
+export type HostState =
+  | { readonly kind: 'unclaimed' }
+  | {
+      readonly kind: 'claimed'
+      readonly grant: number
+      readonly ledger: string
+      readonly incarnation: string
+      readonly boot: string
+    }
+  | { readonly kind: 'silent'; readonly reason: string; readonly sinceMs: number }
+  | { readonly kind: 'refused'; readonly reason: string; readonly holder: Holder | null }
+  | { readonly kind: 'fenced'; readonly holder: Holder | null }
+
+export interface InstanceState {
+  /** The newest observation, good or not. */
+  proof?: Proof
+  /** The step of this instance that was last sent or settled: what drifts, if anything does. */
+  current?: number
+  /** The answer that ended the last action on it: only newer observations count (R3). */
+  lastAction?: { readonly incarnation: string; readonly answer: number }
+  /** Since when observations asked for in this session neither prove nor contradict, by its clock. */
+  doubtSinceMs?: number
+}
+
+export interface RunState {
+  readonly plan: Plan
+  readonly steps: StepState[]
+  readonly hosts: Map<string, HostState>
+  readonly instances: Map<InstanceName, InstanceState>
+  readonly gates: Gates
+  /** Steps whose waits are over and that are not settled: where `decide` looks. */
+  readonly open: Set<number>
+  readonly inFlight: Set<number>
+  readonly unknown: Set<number>
+  /** Failed or drifted in this session: what holds the run (R7). */
+  readonly troubled: Set<number>
+  session: number
+  policy: FailurePolicy
+  patienceMs: number
+  stopping: { readonly why: 'cancelled' | 'interrupted'; readonly operator: string } | null
+  ended: RunOutcome | null
+}
+
+/** A run of which nothing has happened yet. */
+export function beginning(plan: Plan): RunState {
+  const gates = new Gates(plan)
+  const hosts = new Map<string, HostState>()
+  const open = new Set<number>()
+  plan.steps.forEach((step, index) => {
+    hosts.set(step.host, { kind: 'unclaimed' })
+    if (gates.isOpen(index)) open.add(index)
+  })
+  return {
+    plan,
+    steps: plan.steps.map(() => ({
+      phase: 'waiting',
+      session: 0,
+      attempts: 0,
+      mayHaveActed: false,
+      hadActed: false,
+    })),
+    hosts,
+    instances: new Map(),
+    gates,
+    open,
+    inFlight: new Set(),
+    unknown: new Set(),
+    troubled: new Set(),
+    session: 0,
+    policy: 'hold',
+    patienceMs: 0,
+    stopping: null,
+    ended: null,
+  }
+}
+
+export function fold(plan: Plan, events: Iterable<RunEvent>): RunState {
+  const state = beginning(plan)
+  for (const event of events) evolve(state, event)
+  return state
+}
+
+/** A journal that does not make sense: damaged, or written by a faulty program. Caught by nobody. */
+export class ImpossibleEvent extends Error {
+  override name = 'ImpossibleEvent'
+}
+
+/**
+ * Takes one event into the state, in place: the caller owns the state, and the journal is the truth. Throws
+ * ImpossibleEvent on what the table of a step's life does not allow.
+ */
+export function evolve(state: RunState, event: RunEvent): void {
+  switch (event.type) {
+    case 'session-opened':
+      return openSession(state, event)
+    case 'claimed': {
+      const { grant, ledger, incarnation, boot } = event
+      state.hosts.set(event.host, { kind: 'claimed', grant, ledger, incarnation, boot })
+      return
+    }
+    case 'silent': {
+      const before = state.hosts.get(event.host)
+      const sinceMs = before?.kind === 'silent' ? before.sinceMs : event.atMs
+      state.hosts.set(event.host, { kind: 'silent', reason: event.reason, sinceMs })
+      return
+    }
+    case 'claim-refused':
+      state.hosts.set(event.host, { kind: 'refused', reason: event.reason, holder: event.holder })
+      return
+    case 'fenced':
+      state.hosts.set(event.host, { kind: 'fenced', holder: event.holder })
+      return
+    case 'observed':
+      keepProof(state, instanceName(event.service, event.host), event.proof)
+      noteDoubt(state, instanceName(event.service, event.host), event.proof)
+      return
+    case 'stopping':
+      state.stopping = { why: event.why, operator: event.operator }
+      return
+    case 'session-ended':
+      state.ended = event.outcome
+      return
+    default:
+      evolveStep(state, event)
+  }
+}
+
+function openSession(state: RunState, event: Extract<RunEvent, { type: 'session-opened' }>): void {
+  if (event.session !== state.session + 1) {
+    throw new ImpossibleEvent(`session ${event.session} opened after session ${state.session}`)
+  }
+  state.session = event.session
+  state.policy = event.policy
+  state.patienceMs = event.patienceMs
+  state.stopping = null
+  state.ended = null
+  state.troubled.clear()
+  for (const host of state.hosts.keys()) state.hosts.set(host, { kind: 'unclaimed' })
+  for (const instance of state.instances.values()) delete instance.doubtSinceMs
+  state.steps.forEach((stepState, index) => {
+    stepState.attempts = 0
+    if (state.plan.steps[index]!.kind === 'prove') {
+      // What was only looked at is looked at again.
+      if (stepState.phase !== 'done' && stepState.phase !== 'waived') enter(state, index, 'waiting')
+      return
+    }
+    // What was in flight when the last session ended has been heard of by nobody since (R4).
+    if (stepState.phase === 'sent') {
+      enter(state, index, 'unknown')
+      stepState.reason = 'the coordinator that sent it ended before the answer came'
+    }
+    if (stepState.phase === 'unknown') stepState.unknownAtMs = event.atMs
+  })
+}
+
+function evolveStep(state: RunState, event: StepEvent): void {
+  const stepState = state.steps[event.step]
+  const step = state.plan.steps[event.step]
+  if (stepState === undefined || step === undefined)
+    throw new ImpossibleEvent(`no step ${event.step} in the plan`)
+  if (!mayFollow[event.type].includes(stepState.phase)) {
+    throw new ImpossibleEvent(`${stepName(step)} is ${stepState.phase}: it cannot become ${event.type}`)
+  }
+  if ('action' in event && event.type !== 'sent' && event.action !== undefined && event.type !== 'amended') {
+    if (event.action !== stepState.action?.id) {
+      throw new ImpossibleEvent(
+        `${stepName(step)}: ${event.type} of ${event.action}, which is not its newest action`,
+      )
+    }
+  }
+  switch (event.type) {
+    case 'sent':
+      stepState.action = { id: event.action, grant: event.grant, ledger: event.ledger }
+      stepState.attempts += 1
+      stepState.hadActed = stepState.mayHaveActed
+      stepState.mayHaveActed = true
+      delete stepState.ending
+      delete stepState.outcome
+      delete stepState.reason
+      delete stepState.durationMs
+      if (step.kind !== 'hook') instanceOf(state, step).current = event.step
+      break
+    case 'done':
+      stepState.outcome = event.outcome
+      stepState.reason = event.reason
+      if (event.outcome === 'unchanged') stepState.mayHaveActed = stepState.hadActed
+      if (event.durationMs !== undefined) stepState.durationMs = event.durationMs
+      settle(state, event.step, step, event.proof)
+      break
+    case 'failed':
+      stepState.reason = event.reason
+      if (event.ending !== undefined) stepState.ending = event.ending
+      settle(state, event.step, step, event.proof)
+      break
+    case 'unknown':
+      stepState.reason = event.reason
+      stepState.unknownAtMs = event.atMs
+      break
+    case 'sealed':
+      stepState.reason = event.reason
+      stepState.mayHaveActed = stepState.hadActed
+      break
+    case 'drifted':
+      stepState.reason = event.reason
+      keepProof(state, instanceName(step.service, step.host), event.proof)
+      break
+    case 'waived':
+      stepState.reason = event.reason
+      break
+    case 'amended':
+      stepState.ending = event.ending
+      return
+  }
+  enter(state, event.step, event.type)
+}
+
+function settle(state: RunState, index: number, step: Step, proof: Proof | undefined): void {
+  if (step.kind === 'hook' || proof === undefined) return
+  const instance = instanceOf(state, step)
+  instance.current = index
+  keepProof(state, instanceName(step.service, step.host), proof)
+  if (state.steps[index]!.action !== undefined) {
+    instance.lastAction = { incarnation: proof.incarnation, answer: proof.answer }
+  }
+}
+
+function enter(state: RunState, step: number, phase: Phase): void {
+  const stepState = state.steps[step]!
+  stepState.phase = phase
+  stepState.session = state.session
+  place(state.inFlight, step, phase === 'sent')
+  place(state.unknown, step, phase === 'unknown')
+  place(state.troubled, step, phase === 'failed' || phase === 'drifted')
+  state.gates.set(step, standings[phase], (opened) => {
+    if (isUnsettled(state.steps[opened]!.phase)) state.open.add(opened)
+  })
+  place(state.open, step, isUnsettled(phase) && state.gates.isOpen(step))
+}
+
+/** Whether something may still be sent or observed for a step in this phase. */
+function isUnsettled(phase: Phase): boolean {
+  return phase === 'waiting' || phase === 'sealed' || phase === 'failed' || phase === 'drifted'
+}
+
+function place(set: Set<number>, member: number, belongs: boolean): void {
+  if (belongs) set.add(member)
+  else set.delete(member)
+}
+
+function keepProof(state: RunState, name: InstanceName, proof: Proof): void {
+  const instance = state.instances.get(name)
+  if (instance === undefined) state.instances.set(name, { proof })
+  else if (instance.proof === undefined || isNewer(proof, instance.proof)) instance.proof = proof
+}
+
+/** Keeps since when an instance that the run relies on can be neither proven nor refuted. */
+function noteDoubt(state: RunState, name: InstanceName, proof: Proof): void {
+  const instance = state.instances.get(name)!
+  const step = instance.current === undefined ? undefined : state.plan.steps[instance.current]!
+  const goal = step && goalOf(step)
+  if (step === undefined || goal === undefined) return
+  const verdict = judge(proof.observation, goal, state.plan.services[step.service]?.settleMs ?? 0)
+  if (verdict === 'proves' || verdict === 'contradicts') delete instance.doubtSinceMs
+  else instance.doubtSinceMs ??= proof.askedAtMs
+}
+
+/** Whether `proof` was made after `other`: answers reorder on their way (R3). */
+export function isNewer(proof: Proof, other: Proof): boolean {
+  if (proof.incarnation === other.incarnation) return proof.answer > other.answer
+  if (proof.session !== other.session) return proof.session > other.session
+  return proof.askedAtMs > other.askedAtMs
+}
+
+export function instanceOf(state: RunState, step: Step): InstanceState {
+  const name = instanceName(step.service, step.host)
+  const known = state.instances.get(name)
+  if (known !== undefined) return known
+  const fresh: InstanceState = {}
+  state.instances.set(name, fresh)
+  return fresh
+}
+
+/** Where a step wants its instance to be; hooks want nothing. */
+export function goalOf(step: Step): Goal | undefined {
+  if (step.kind === 'start') return 'running'
+  if (step.kind === 'stop') return 'stopped'
+  return step.kind === 'prove' ? step.goal : undefined
+}
+
+/** Whether the newest observation of a step's instance contradicts what the step had proven. */
+export function contradicts(state: RunState, step: Step, proof: Proof): boolean {
+  const goal = goalOf(step)
+  const settleMs = state.plan.services[step.service]?.settleMs ?? 0
+  if (goal === undefined) return false
+  if (judge(proof.observation, goal, settleMs) === 'contradicts') return true
+  // A service that is on its way is no longer where it was proven to be.
+  return proof.observation.state === 'starting' || proof.observation.state === 'stopping'
+}
