@@ -41,6 +41,11 @@ export interface Act {
   readonly onLine: (line: string) => void
   /** To be called with a process group as soon as it exists, before anything is awaited. */
   readonly onProcess: (group: ProcessGroup) => void
+  /**
+   * The service's own file, `<state>/output/<service>.log`: what is started writes there and not into a pipe, so
+   * that neither a script nor a daemon that it leaves behind gets SIGPIPE when the agent is gone.
+   */
+  readonly outputFile: string
 }
 
 export interface Manager<Definition extends ManagerDefinition = ManagerDefinition> {

@@ -1,0 +1,194 @@
+import { homedir } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Output } from '@filo/protocol'
+import { execa } from 'execa'
+import type { Act, ProcessGroup } from './managers/manager.ts'
+import { OutputFile } from './output-file.ts'
+import { printable } from './printable.ts'
+import { isGroupAlive, killGroup, startTicks } from './process-group.ts'
+
+// The only file of the agent that starts a process.
+//
+// Every process begins a session and a process group of its own, so that it is ended with all that it started, and
+// never together with the agent. It does not leave the agent's cgroup: where systemd runs the agent, the agent's
+// unit says KillMode=process, or a restart of the agent would end the services that it started.
+
+/** How a process ended. Not being able to start is one of the ways, not an exception. */
+export type Exit =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'killed'; readonly signal: string }
+  /** Its time was up or the action was aborted, and its group was killed; `survived` if something of it would not die. */
+  | { readonly kind: 'aborted'; readonly survived: boolean }
+  | { readonly kind: 'not-started'; readonly error: string }
+
+/** What came of `look`. Output beyond `lookBytes` of either stream is not kept. */
+export interface Looked {
+  readonly exit: Exit
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** What came of `act`. */
+export interface Acted {
+  readonly exit: Exit
+  readonly output: Output
+  readonly durationMs: number
+}
+
+const lookBytes = 1024 * 1024
+/** How long after its end the rest of a process's output is awaited; a grandchild may hold the pipe for ever. */
+const drainMs = 200
+/** How long a group has between SIGTERM and SIGKILL, and then to vanish. */
+const graceMs = 2000
+const vanishMs = 1000
+const lookAgainMs = 25
+
+const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/** The exit of a process in words: `exit status 3`. */
+export function describeExit(exit: Exit): string {
+  if (exit.kind === 'exited') return `exit status ${exit.code}`
+  if (exit.kind === 'killed') return `killed by ${exit.signal}`
+  if (exit.kind === 'not-started') return `cannot be started: ${exit.error}`
+  return exit.survived
+    ? 'cut short; something of it survives SIGKILL (uninterruptible I/O?)'
+    : 'cut short and killed'
+}
+
+/**
+ * Runs a short command that only looks, and gives what it printed. Ends at its exit, not when all that it may have
+ * left behind lets go of its output; killed with its group when its time is up or the signal aborts. Never throws.
+ */
+export async function look(
+  argv: readonly string[],
+  { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
+): Promise<Looked> {
+  const timeUp = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+  if (timeUp.aborted) return { exit: { kind: 'aborted', survived: false }, stdout: '', stderr: '' }
+  const child = spawn(argv, 'pipe', { LC_ALL: 'C' })
+  const streams = [child.stdout, child.stderr].filter((stream) => stream !== null).map(capture)
+  const exit = await watch(child, groupOf(child), timeUp, 'SIGKILL')
+  await Promise.race([Promise.all(streams.map(({ ended }) => ended)), delay(drainMs)])
+  const [stdout = '', stderr = ''] = streams.map(({ close }) => close())
+  return { exit, stdout, stderr }
+}
+
+/**
+ * Runs a command that changes something, in a session of its own; tells `act` its process group at once and its
+ * lines as they come. Ends at the leader's exit: a daemon that it started lives on. Throws only where the output
+ * file cannot be opened.
+ */
+export async function act(argv: readonly string[], action: Act): Promise<Acted> {
+  const startedAt = performance.now()
+  const output = await OutputFile.open(action.outputFile, action.onLine)
+  const exit: Exit = action.signal.aborted
+    ? { kind: 'aborted', survived: false }
+    : await runIn(output, argv, action)
+  return { exit, output: await output.close(), durationMs: performance.now() - startedAt }
+}
+
+async function runIn(output: OutputFile, argv: readonly string[], action: Act): Promise<Exit> {
+  const child = spawn(argv, output.fd, { LANG: 'C.UTF-8' })
+  const group = groupOf(child)
+  if (group !== undefined) action.onProcess(group)
+  return await watch(child, group, action.signal, 'SIGTERM')
+}
+
+type Child = ReturnType<typeof spawn>
+
+function spawn([file, ...args]: readonly string[], output: 'pipe' | number, locale: Record<string, string>) {
+  // execa hands any descriptor on to the process, but its types know only the first nine.
+  const stdio = output as 'pipe' | 3
+  return execa(file!, args, {
+    stdin: 'ignore',
+    stdout: stdio,
+    stderr: stdio,
+    // Nothing of the agent's own environment: it may hold the broker's password, and a service should start here
+    // as it starts at boot.
+    env: { PATH: path, HOME: homedir(), ...locale },
+    extendEnv: false,
+    cwd: '/',
+    // Node can begin a process group only together with a session (setsid(2)).
+    detached: true,
+    cleanup: false,
+    buffer: false,
+    reject: false,
+  })
+}
+
+/** Read before the event loop turns: until then even a process that has ended is a zombie and keeps its number. */
+function groupOf(child: Child): ProcessGroup | undefined {
+  const ticks = child.pid === undefined ? undefined : startTicks(child.pid)
+  return ticks === undefined ? undefined : { pgid: child.pid!, startTicks: ticks }
+}
+
+/** The end of the leader, or of the group where the signal aborts before. */
+async function watch(
+  child: Child,
+  group: ProcessGroup | undefined,
+  signal: AbortSignal,
+  first: 'SIGTERM' | 'SIGKILL',
+): Promise<Exit> {
+  const ended = endOf(child)
+  if (group === undefined) return await ended
+  const aborted = Promise.withResolvers<'aborted'>()
+  const onAbort = (): void => aborted.resolve('aborted')
+  signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
+  try {
+    const exit = await Promise.race([ended, aborted.promise])
+    if (exit !== 'aborted') return exit
+    return { kind: 'aborted', survived: !(await endGroup(group, first)) }
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+async function endOf(child: Child): Promise<Exit> {
+  if (child.pid === undefined) {
+    const result = await child
+    return { kind: 'not-started', error: printable(result.originalMessage ?? String(result.code)) }
+  }
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
+    child.nodeChildProcess.once('exit', (...ending) => resolve(ending))
+  })
+  return code === null ? { kind: 'killed', signal: signal ?? 'a signal' } : { kind: 'exited', code }
+}
+
+/** Ends a group; true when nothing of it is left. Bounded: a process in uninterruptible sleep obeys nobody. */
+async function endGroup(group: ProcessGroup, first: 'SIGTERM' | 'SIGKILL'): Promise<boolean> {
+  if (first === 'SIGTERM') {
+    killGroup(group, 'SIGTERM')
+    if (await isGone(group, graceMs)) return true
+  }
+  killGroup(group, 'SIGKILL')
+  return await isGone(group, vanishMs)
+}
+
+async function isGone(group: ProcessGroup, boundMs: number): Promise<boolean> {
+  const deadline = performance.now() + boundMs
+  while (isGroupAlive(group)) {
+    if (performance.now() > deadline) return false
+    await delay(lookAgainMs)
+  }
+  return true
+}
+
+/** Keeps the beginning of a stream and reads the rest away, so that the process is never held up by us. */
+function capture(stream: NodeJS.ReadableStream & { destroy(): unknown }) {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  stream.on('data', (chunk: Buffer) => {
+    if (bytes < lookBytes) chunks.push(chunk.subarray(0, lookBytes - bytes))
+    bytes += chunk.length
+  })
+  const ended = new Promise<void>((resolve) => {
+    stream.once('close', resolve)
+    stream.once('error', () => resolve())
+  })
+  const close = (): string => {
+    stream.destroy()
+    return Buffer.concat(chunks).toString('utf8')
+  }
+  return { ended, close }
+}
