@@ -1,0 +1,139 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { freePort } from './free-port.ts'
+import type { Rabbitmq } from './rabbitmq.ts'
+import { speaksAmqp } from './speaks-amqp.ts'
+import { tempDir } from './temp-dir.ts'
+import { until } from './until.ts'
+
+const run = promisify(execFile)
+
+/** A node takes four seconds on an idle machine; several tests may start theirs at once. */
+const bootTimeoutMs = 90_000
+const stopTimeoutMs = 20_000
+
+/**
+ * Runs the machine's RabbitMQ as a child of this process. Everything that nodes of one machine share by default
+ * is its own: cookie, name, epmd (Erlang's port mapper, epmd(1)), ports, data, configuration and logs.
+ */
+export async function startRabbitmqNode(server: string): Promise<Rabbitmq> {
+  const dir = tempDir()
+  const [port, distribution, epmdPort] = [await freePort(), await freePort(), await freePort()]
+  const node = `filo-${port}@localhost`
+  const env = makeHome(dir.path, { node, port, distribution, epmdPort })
+  const epmd = spawn('epmd', ['-port', String(epmdPort)], { env, stdio: 'ignore' })
+  let broker: ChildProcess | undefined
+
+  /** Also when the test runner is ended by a signal's default or a crash: nothing outlives it. */
+  const killBoth = (): void => {
+    for (const child of [broker, epmd]) child?.kill('SIGKILL')
+  }
+  process.once('exit', killBoth)
+
+  const boot = async (): Promise<void> => {
+    broker = spawn(server, { env, stdio: 'ignore', cwd: dir.path })
+    await until(
+      `RabbitMQ to serve AMQP on port ${port}`,
+      async () => {
+        if (hasEnded(broker)) throw new Error(`RabbitMQ ended while it started:\n${readLogs(dir.path)}`)
+        return speaksAmqp('127.0.0.1', port)
+      },
+      { timeoutMs: bootTimeoutMs, intervalMs: 50 },
+    )
+  }
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (broker === undefined || hasEnded(broker)) return
+    const ended = once(broker, 'exit')
+    broker.kill(signal)
+    const late = setTimeout(() => broker?.kill('SIGKILL'), stopTimeoutMs)
+    await ended
+    clearTimeout(late)
+  }
+  const dispose = async (): Promise<void> => {
+    process.off('exit', killBoth)
+    await end('SIGKILL')
+    if (!hasEnded(epmd)) {
+      const ended = once(epmd, 'exit')
+      epmd.kill('SIGKILL')
+      await ended
+    }
+    dir[Symbol.dispose]()
+  }
+
+  try {
+    await boot()
+  } catch (error) {
+    await dispose()
+    throw error
+  }
+  return {
+    url: `amqp://guest:guest@127.0.0.1:${port}`,
+    node,
+    kill: () => end('SIGKILL'),
+    freeze: async () => void broker?.kill('SIGSTOP'),
+    thaw: async () => void broker?.kill('SIGCONT'),
+    stop: () => end('SIGTERM'),
+    async restart() {
+      await end('SIGTERM')
+      await boot()
+    },
+    async ctl(...args) {
+      const { stdout } = await run(join(dirname(server), 'rabbitmqctl'), ['-q', ...args], { env })
+      return stdout
+    },
+    [Symbol.asyncDispose]: dispose,
+  }
+}
+
+function makeHome(
+  home: string,
+  at: { node: string; port: number; distribution: number; epmdPort: number },
+): NodeJS.ProcessEnv {
+  for (const name of ['data', 'log', 'generated']) mkdirSync(join(home, name))
+  writeFileSync(join(home, '.erlang.cookie'), `FILO${at.port}`, { mode: 0o400 })
+  writeFileSync(join(home, 'enabled_plugins'), '[].\n')
+  const settings = [
+    `listeners.tcp.1 = 127.0.0.1:${at.port}`,
+    'log.console = false',
+    'vm_memory_high_watermark.absolute = 512MiB',
+    'disk_free_limit.absolute = 50MB',
+  ]
+  writeFileSync(join(home, 'rabbitmq.conf'), `${settings.join('\n')}\n`)
+  return {
+    PATH: `${process.env['PATH'] ?? ''}:/usr/bin:/bin`,
+    HOME: home,
+    LANG: 'C.UTF-8',
+    ERL_EPMD_PORT: String(at.epmdPort),
+    ERL_EPMD_ADDRESS: '127.0.0.1',
+    RABBITMQ_NODENAME: at.node,
+    RABBITMQ_DIST_PORT: String(at.distribution),
+    RABBITMQ_BASE: home,
+    RABBITMQ_CONF_ENV_FILE: '/dev/null',
+    RABBITMQ_CONFIG_FILE: join(home, 'rabbitmq.conf'),
+    RABBITMQ_GENERATED_CONFIG_DIR: join(home, 'generated'),
+    RABBITMQ_MNESIA_BASE: join(home, 'data'),
+    RABBITMQ_LOG_BASE: join(home, 'log'),
+    RABBITMQ_PID_FILE: join(home, 'pid'),
+    RABBITMQ_FEATURE_FLAGS_FILE: join(home, 'feature_flags'),
+    RABBITMQ_ENABLED_PLUGINS_FILE: join(home, 'enabled_plugins'),
+    // The script then becomes the Erlang VM instead of waiting for it: a signal reaches the broker itself.
+    RABBITMQ_ALLOW_INPUT: '1',
+    RABBITMQ_SERVER_START_ARGS: '-noinput',
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
+      '+sbwt none +sbwtdcpu none +sbwtdio none +S 2:2 -kernel inet_dist_use_interface {127,0,0,1}',
+  }
+}
+
+function hasEnded(child: ChildProcess | undefined): boolean {
+  return child === undefined || child.exitCode !== null || child.signalCode !== null
+}
+
+function readLogs(home: string): string {
+  const log = join(home, 'log')
+  return readdirSync(log)
+    .map((name) => readFileSync(join(log, name), 'utf8').slice(-2000))
+    .join('\n')
+}

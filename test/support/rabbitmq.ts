@@ -1,0 +1,41 @@
+import { existsSync } from 'node:fs'
+import { findProgram, requireProgram } from './packages.ts'
+import { startRabbitmqContainer, dockerAnswers } from './rabbitmq-container.ts'
+import { startRabbitmqNode } from './rabbitmq-node.ts'
+
+/** A RabbitMQ of a test's own, on loopback and on a port of its own; gone when disposed, with all it wrote. */
+export interface Rabbitmq extends AsyncDisposable {
+  readonly url: string
+  /** Its Erlang name, or the container's. */
+  readonly node: string
+  /** SIGKILL, as a machine that loses power; resolves when it is gone. */
+  kill(): Promise<void>
+  /** SIGSTOP: connections stay open and nothing answers. */
+  freeze(): Promise<void>
+  thaw(): Promise<void>
+  /** An orderly end. */
+  stop(): Promise<void>
+  /** Runs again after `kill` or `stop`, with the same data and port; resolves when it serves. */
+  restart(): Promise<void>
+  /** Runs rabbitmqctl, for which see rabbitmqctl(8), and returns what it printed. Takes about two seconds. */
+  ctl(...args: string[]): Promise<string>
+}
+
+/**
+ * Starts a private RabbitMQ: the machine's package, else installed from Debian where root can, else a container
+ * where a Docker daemon answers. Else it throws: a test that needs a broker fails without one, and is never skipped.
+ */
+export async function startRabbitmq(): Promise<Rabbitmq> {
+  const here = findServer()
+  if (here !== undefined) return startRabbitmqNode(here)
+  const canInstall = process.getuid?.() === 0 && findProgram('apt-get') !== undefined
+  if (!canInstall && (await dockerAnswers())) return startRabbitmqContainer()
+  const installed = await requireProgram('rabbitmq-server', 'rabbitmq-server')
+  return startRabbitmqNode(findServer() ?? installed)
+}
+
+/** The server's own script rather than Debian's wrapper in /usr/sbin: that one changes user, and with it HOME. */
+function findServer(): string | undefined {
+  const script = '/usr/lib/rabbitmq/bin/rabbitmq-server'
+  return existsSync(script) ? script : findProgram('rabbitmq-server')
+}
