@@ -1,4 +1,6 @@
 export * from './audit-event.ts'
+export * from './audit-log.ts'
+export * from './audit-relay.ts'
 export * from './clock.ts'
 export * from './definition.ts'
 export * from './digest.ts'

@@ -131,9 +131,10 @@ export type Output = z.infer<typeof Output>
 /**
  * How an action came out, named by what the coordinator does next. `changed`, `unchanged`: the state is proven.
  * `failed`: it is not, and nothing of the action lives. `interrupted`: the agent died in it, the state was not
- * reached, and nothing of it lives. `overdue`: its time is up but something of it still lives; not the last word.
+ * reached, and nothing of it lives. `unproven`: it ended and nothing of it lives, but nobody can see what it came
+ * to. `overdue`: its time is up but something of it still lives; not the last word.
  */
-export const Outcome = z.enum(['changed', 'unchanged', 'failed', 'interrupted', 'overdue'])
+export const Outcome = z.enum(['changed', 'unchanged', 'failed', 'interrupted', 'unproven', 'overdue'])
 export type Outcome = z.infer<typeof Outcome>
 
 /** What an action came to. */

@@ -1,0 +1,276 @@
+import { DatabaseSync } from 'node:sqlite'
+import {
+  AuditLog,
+  Ending,
+  type Act,
+  type ActionRecord,
+  type AuditDraft,
+  type Clock,
+  type Holder,
+} from '@filo/protocol'
+import type { ProcessGroup } from './managers/manager.ts'
+
+// R5. `started` is durable before anything is done, and no action starts twice.
+// R6. A seal bars what never started; a ledger that is new has a new id, and no memory to answer from.
+// R8. The number of a grant only rises, across restarts too.
+// Each change is one transaction together with its audit event, on disk before the call returns.
+
+/** How many finished and sealed actions are remembered (R13): a command that old has no fresh beacon any more. */
+const rememberedActions = 10_000
+
+/** An action that began and has no ending yet: what a restarted agent must find out about. */
+export interface OpenAction {
+  readonly action: string
+  readonly run: string
+  readonly step: string
+  readonly verb: Act['verb']
+  readonly service: string
+  readonly hook: Act['hook']
+  readonly coordinator: string
+  readonly operator: string
+  readonly command: string
+  /** The boot in which it began, and when by that boot's clock. */
+  readonly boot: string
+  readonly startedAtMs: number
+  readonly group: ProcessGroup | undefined
+}
+
+/** The agent's durable record: who holds the host, what was started, and what it came to. */
+export class Ledger implements Disposable {
+  readonly id: string
+  readonly audit: AuditLog
+  readonly #db: DatabaseSync
+
+  private constructor(db: DatabaseSync, id: string, audit: AuditLog) {
+    this.#db = db
+    this.id = id
+    this.audit = audit
+  }
+
+  /**
+   * Opens the ledger at `path`, or makes it. It stays locked to this process until disposed or killed
+   * (fcntl(2) locks end with their process). Throws LedgerInUse, or what SQLite says of a damaged file.
+   */
+  static open(path: string, host: string, clock: Clock, newId: () => string): Ledger {
+    const db = new DatabaseSync(path)
+    try {
+      db.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full')
+      db.exec(schema)
+      db.prepare('insert or ignore into ledger (only, id, host) values (1, ?, ?)').run(newId(), host)
+      const row = db.prepare('select id, host from ledger').get()!
+      if (row['host'] !== host) {
+        throw new Error(`${path} is the ledger of host ${String(row['host'])}, not of ${host}`)
+      }
+      return new Ledger(db, row['id'] as string, new AuditLog(db, `/agents/${host}`, clock))
+    } catch (error) {
+      db.close()
+      if (isBusy(error)) throw new LedgerInUse(`another agent process holds ${path}`, { cause: error })
+      throw error
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#db.isOpen) this.#db.close()
+  }
+
+  /** Who holds the host by the last grant given; null before the first and after a release. */
+  holder(): Holder | null {
+    const row = this.#db.prepare('select holder from ledger').get()!
+    return row['holder'] === null ? null : (JSON.parse(row['holder'] as string) as Holder)
+  }
+
+  /** Gives the host to a run with the next number. */
+  grant(holder: Omit<Holder, 'grant'>, event: (granted: Holder) => AuditDraft): Holder {
+    return this.#transaction(() => {
+      const row = this.#db
+        .prepare('update ledger set last_grant = last_grant + 1 returning last_grant')
+        .get()!
+      const granted: Holder = { ...holder, grant: row['last_grant'] as number }
+      this.#db.prepare('update ledger set holder = ?').run(JSON.stringify(granted))
+      this.audit.append([event(granted)])
+      return granted
+    })
+  }
+
+  release(event: AuditDraft): void {
+    this.#transaction(() => {
+      this.#db.prepare('update ledger set holder = null').run()
+      this.audit.append([event])
+    })
+  }
+
+  record(action: string): ActionRecord {
+    const row = this.#db.prepare('select status, ending from action where id = ?').get(action)
+    if (row === undefined) return { action, status: 'never-heard' }
+    const status = row['status'] as ActionRecord['status']
+    if (row['ending'] === null) return { action, status }
+    return { action, status, ending: Ending.parse(JSON.parse(row['ending'] as string)) }
+  }
+
+  /** Whether an action on the same service, or of the same hook, has not ended. */
+  isBusy(service: string, hook: Act['hook']): boolean {
+    const query = "select 1 from action where status = 'started' and service = ? and hook is ?"
+    return this.#db.prepare(query).get(service, hook ?? null) !== undefined
+  }
+
+  openActions(): OpenAction[] {
+    return this.#db
+      .prepare("select * from action where status = 'started'")
+      .all()
+      .map((row) => ({
+        action: row['id'] as string,
+        run: row['run'] as string,
+        step: row['step'] as string,
+        verb: row['verb'] as Act['verb'],
+        service: row['service'] as string,
+        hook: (row['hook'] as Act['hook'] | null) ?? undefined,
+        coordinator: row['coordinator'] as string,
+        operator: row['operator'] as string,
+        command: row['command'] as string,
+        boot: row['boot'] as string,
+        startedAtMs: row['started_at_ms'] as number,
+        group:
+          row['pgid'] === null
+            ? undefined
+            : { pgid: row['pgid'] as number, startTicks: row['start_ticks'] as number },
+      }))
+  }
+
+  /**
+   * Records that an action starts, if `mayStart` still says so inside the transaction: the time that a slow disk
+   * takes counts against the command's beacon (R9). Gives what `mayStart` objected, if it did. Throws when the
+   * record cannot be made durable: then the action must not start.
+   */
+  start<Objection>(
+    act: Act,
+    at: { readonly command: string; readonly boot: string; readonly startedAtMs: number },
+    mayStart: () => Objection | undefined,
+    event: AuditDraft,
+  ): Objection | undefined {
+    return this.#transaction(() => {
+      const objection = mayStart()
+      if (objection !== undefined) return objection
+      this.#db
+        .prepare(
+          `insert into action (id, run, step, verb, service, hook, coordinator, operator, command, boot, started_at_ms, status)
+           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'started')`,
+        )
+        .run(
+          act.action,
+          act.run,
+          act.step,
+          act.verb,
+          act.service,
+          act.hook ?? null,
+          act.coordinator,
+          act.operator,
+          at.command,
+          at.boot,
+          at.startedAtMs,
+        )
+      this.audit.append([event])
+      return undefined
+    })
+  }
+
+  /** Notes the process group that an action runs in. */
+  noteGroup(action: string, group: ProcessGroup): void {
+    this.#db
+      .prepare('update action set pgid = ?, start_ticks = ? where id = ?')
+      .run(group.pgid, group.startTicks, action)
+  }
+
+  finish(action: string, ending: Ending, event: AuditDraft): void {
+    this.#transaction(() => {
+      const { changes } = this.#db
+        .prepare("update action set status = 'finished', ending = ? where id = ? and status = 'started'")
+        .run(JSON.stringify(ending), action)
+      if (changes !== 1) throw new Error(`action ${action} is not open: it cannot finish`)
+      this.audit.append([event])
+      this.#forget()
+    })
+  }
+
+  /** Bars an action that this ledger has never heard of. One that it has heard of stays as it is. */
+  seal(action: string, run: string, event: AuditDraft): ActionRecord {
+    return this.#transaction(() => {
+      const { changes } = this.#db
+        .prepare(
+          `insert or ignore into action (id, run, step, verb, service, coordinator, operator, command, boot, started_at_ms, status)
+           values (?, ?, '', '', '', '', '', '', '', 0, 'sealed')`,
+        )
+        .run(action, run)
+      if (changes === 1) {
+        this.audit.append([event])
+        this.#forget()
+      }
+      return this.record(action)
+    })
+  }
+
+  /** Records something that changes nothing here: a refusal, a start of the agent. */
+  note(event: AuditDraft): void {
+    this.#transaction(() => {
+      this.audit.append([event])
+    })
+  }
+
+  #forget(): void {
+    this.#db
+      .prepare(
+        `delete from action where status <> 'started' and number <=
+         (select max(number) from action) - ?`,
+      )
+      .run(rememberedActions)
+  }
+
+  #transaction<Value>(body: () => Value): Value {
+    this.#db.exec('begin immediate')
+    try {
+      const value = body()
+      this.#db.exec('commit')
+      return value
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('rollback')
+      throw error
+    }
+  }
+}
+
+/** Another process has the ledger open: two agents on one host would each know half of what was done. */
+export class LedgerInUse extends Error {
+  override name = 'LedgerInUse'
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === 5
+}
+
+const schema = `
+  create table if not exists ledger (
+    only integer primary key check (only = 1),
+    id text not null,
+    host text not null,
+    last_grant integer not null default 0,
+    holder text
+  ) strict;
+  create table if not exists action (
+    number integer primary key,
+    id text not null unique,
+    run text not null,
+    step text not null,
+    verb text not null,
+    service text not null,
+    hook text,
+    coordinator text not null,
+    operator text not null,
+    command text not null,
+    boot text not null,
+    started_at_ms real not null,
+    pgid integer,
+    start_ticks integer,
+    status text not null check (status in ('started', 'finished', 'sealed')),
+    ending text
+  ) strict;
+  create index if not exists action_open on action (service, hook) where status = 'started';
+`

@@ -1,0 +1,131 @@
+import {
+  cut,
+  judge,
+  limits,
+  type Clock,
+  type Goal,
+  type ManagerDefinition,
+  type ManagerKind,
+  type Observation,
+  type ReadyDefinition,
+  type ServiceDefinition,
+} from '@filo/protocol'
+import type { Manager, Sighting } from './managers/manager.ts'
+
+/** How long one look at a manager, or one probe, may take before what it asks is `unknown`, milliseconds. */
+export const lookTimeoutMs = 10_000
+
+export type Managers = { readonly [Kind in ManagerKind]: Manager<Extract<ManagerDefinition, { kind: Kind }>> }
+
+/** Whether a running service is ready by the probes that its definition declares. */
+export type Probe = (
+  definition: ReadyDefinition,
+  signal: AbortSignal,
+  timeoutMs: number,
+) => Promise<{ readonly ready: boolean; readonly detail: string }>
+
+/** Looks at services: asks their managers, probes what runs, and keeps for how long each state has held. */
+export class Observer {
+  readonly #managers: Managers
+  readonly #probe: Probe
+  readonly #clock: Clock
+
+  constructor(managers: Managers, probe: Probe, clock: Clock) {
+    this.#managers = managers
+    this.#probe = probe
+    this.#clock = clock
+  }
+
+  /** One observation for each definition, in their order; each manager is asked once for all of its services. */
+  async look(definitions: readonly ServiceDefinition[], signal?: AbortSignal): Promise<Observation[]> {
+    const timeUp = AbortSignal.timeout(lookTimeoutMs)
+    const bounded = signal === undefined ? timeUp : AbortSignal.any([signal, timeUp])
+    const seen = new Map<ServiceDefinition, Observation>()
+    const byKind = Map.groupBy(definitions, ({ manager }) => manager.kind)
+    await Promise.all(
+      [...byKind].map(async ([kind, group]) => {
+        const sightings = await this.#ask(kind, group, bounded)
+        await Promise.all(
+          group.map(async (definition, at) => {
+            seen.set(definition, await this.#complete(definition, sightings[at]!, bounded))
+          }),
+        )
+      }),
+    )
+    return definitions.map((definition) => seen.get(definition)!)
+  }
+
+  /** Looks, and where a state has to hold for a while to count, looks again once that while is over. */
+  async lookSettled(definitions: readonly ServiceDefinition[]): Promise<Observation[]> {
+    const first = await this.look(definitions)
+    const startedAt = this.#clock.now()
+    const waits = definitions.map(({ settleMs }, at) => {
+      const isStill = (['running', 'stopped'] as Goal[]).some(
+        (goal) => judge(first[at]!, goal, 0) === 'proves',
+      )
+      return isStill ? Math.max(0, settleMs - first[at]!.heldMs) : 0
+    })
+    const waitMs = Math.max(0, ...waits)
+    if (waitMs === 0) return first
+    await this.#clock.sleep(waitMs)
+    const again = definitions.filter((_, at) => waits[at]! > 0)
+    const second = await this.look(again)
+    const watchedMs = this.#clock.now() - startedAt
+    return definitions.map((definition, at) => {
+      const newer = second[again.indexOf(definition)]
+      return newer === undefined ? first[at]! : carryOn(first[at]!, newer, watchedMs)
+    })
+  }
+
+  async #ask(
+    kind: ManagerKind,
+    group: readonly ServiceDefinition[],
+    signal: AbortSignal,
+  ): Promise<Sighting[]> {
+    // The kind of a definition and that of its manager agree by construction, which the type cannot follow.
+    const manager = this.#managers[kind] as Manager
+    try {
+      return await manager.observe(
+        group.map((definition) => definition.manager),
+        signal,
+      )
+    } catch (error) {
+      const detail = `the ${kind} manager could not look: ${error instanceof Error ? error.message : String(error)}`
+      return group.map(() => ({ state: 'unknown', live: 'unknown', detail }))
+    }
+  }
+
+  async #complete(
+    definition: ServiceDefinition,
+    sighting: Sighting,
+    signal: AbortSignal,
+  ): Promise<Observation> {
+    const { state, live, detail, heldMs, since, processes, warnings } = sighting
+    const probed =
+      definition.ready !== undefined && state === 'running'
+        ? await this.#probe(definition.ready, signal, lookTimeoutMs)
+        : undefined
+    return {
+      state,
+      live,
+      ...(probed && { ready: probed.ready ? 'yes' : 'no' }),
+      detail: cut(probed === undefined || probed.ready ? detail : `${detail}; not ready: ${probed.detail}`),
+      manager: definition.manager.kind,
+      heldMs: heldMs ?? 0,
+      seenAt: this.#clock.wall().toISOString(),
+      ...(since && { since: since.toISOString() }),
+      ...(processes && { processes: processes.slice(0, limits.processesNamed) }),
+      ...(warnings && { warnings: warnings.slice(0, 8).map((warning) => cut(warning)) }),
+    }
+  }
+}
+
+/** The newer of two observations, vouched for since the older where nothing changed between them. */
+function carryOn(older: Observation, newer: Observation, watchedMs: number): Observation {
+  if (!isSame(older, newer)) return newer
+  return { ...newer, heldMs: Math.max(newer.heldMs, older.heldMs + watchedMs) }
+}
+
+export function isSame(one: Observation, other: Observation): boolean {
+  return one.state === other.state && one.live === other.live && one.ready === other.ready
+}

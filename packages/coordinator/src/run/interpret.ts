@@ -1,0 +1,142 @@
+import { instanceName, judge, type Ending } from '@filo/protocol'
+import { stepName } from '../plan/plan.ts'
+import { contradicts, goalOf, isNewer, type RunState } from './run.ts'
+import type { Proof, RunEvent } from './run-event.ts'
+
+// What an answer means to the run, as events. R4: an answer that says nothing makes nothing. R10: what is claimed
+// to be done is believed only when the observation beside it proves it.
+
+/** Where and when an observation came from: a proof without what was seen. */
+export type Provenance = Omit<Proof, 'observation'>
+
+/** What the ending of an action makes of its step. Repeated and late words change nothing that has ended. */
+export function interpretEnding(
+  state: RunState,
+  index: number,
+  action: string,
+  ending: Ending,
+  provenance: Provenance,
+): RunEvent[] {
+  const stepState = state.steps[index]!
+  const isWaitedFor = stepState.phase === 'sent' || stepState.phase === 'unknown'
+  if (!isWaitedFor || stepState.action?.id !== action) return amend(state, index, action, ending)
+  const proof = ending.observation && { ...provenance, observation: ending.observation }
+  const at = { step: index, action }
+  switch (ending.outcome) {
+    case 'changed':
+    case 'unchanged': {
+      const doubt = doubtOf(state, index, proof)
+      if (doubt !== undefined)
+        return [{ type: 'failed', ...at, reason: doubt, ending, ...(proof && { proof }) }]
+      const { outcome, reason, durationMs } = ending
+      return [{ type: 'done', ...at, outcome, reason, durationMs, ...(proof && { proof }) }]
+    }
+    case 'interrupted':
+    case 'failed':
+      return [{ type: 'failed', ...at, reason: ending.reason, ending, ...(proof && { proof }) }]
+    case 'unproven':
+    case 'overdue':
+      return becomeUnknown(state, index, action, ending.reason, provenance)
+  }
+}
+
+function becomeUnknown(
+  state: RunState,
+  step: number,
+  action: string,
+  reason: string,
+  { askedAtMs }: Provenance,
+): RunEvent[] {
+  if (state.steps[step]!.phase === 'unknown') return []
+  return [{ type: 'unknown', step, action, reason, atMs: askedAtMs }]
+}
+
+function amend(state: RunState, step: number, action: string, ending: Ending): RunEvent[] {
+  const stepState = state.steps[step]!
+  // A waived step may hear what became of its action after all; every other end came with its own last word.
+  const isNews =
+    stepState.phase === 'waived' && stepState.ending === undefined && ending.outcome !== 'overdue'
+  return isNews && stepState.action?.id === action ? [{ type: 'amended', step, action, ending }] : []
+}
+
+/** Why the agent's word that it is done is not believed; undefined when it is proven. */
+function doubtOf(state: RunState, index: number, proof: Proof | undefined): string | undefined {
+  const step = state.plan.steps[index]!
+  const goal = goalOf(step)
+  if (goal === undefined) return undefined
+  if (proof === undefined) return 'the agent reported success without an observation'
+  const verdict = judge(proof.observation, goal, state.plan.services[step.service]?.settleMs ?? 0)
+  return verdict === 'proves' ? undefined : `reported as done, but seen: ${proof.observation.detail}`
+}
+
+/** What an observation of an instance makes of the run. */
+export function interpretObservation(
+  state: RunState,
+  service: string,
+  host: string,
+  proof: Proof,
+): RunEvent[] {
+  const instance = state.instances.get(instanceName(service, host))
+  if (instance?.proof !== undefined && !isNewer(proof, instance.proof)) return []
+  const observed: RunEvent = { type: 'observed', service, host, proof }
+  const current = instance?.current
+  if (current === undefined) return [observed]
+  const stepState = state.steps[current]!
+  const step = state.plan.steps[current]!
+  const seen = `${stepName(step)} was proven, but ${service}@${host} is seen ${proof.observation.state}: ${proof.observation.detail}`
+  if (stepState.phase === 'done') {
+    if (contradicts(state, step, proof))
+      return [observed, { type: 'drifted', step: current, reason: seen, proof }]
+    const goal = goalOf(step)!
+    const settleMs = state.plan.services[step.service]?.settleMs ?? 0
+    const isOverdue =
+      instance?.doubtSinceMs !== undefined && isOverTime(state, current, instance.doubtSinceMs, proof)
+    if (isOverdue && judge(proof.observation, goal, settleMs) === 'between') {
+      return [observed, { type: 'drifted', step: current, reason: seen, proof }]
+    }
+  }
+  return [observed]
+}
+
+/** What an observation makes of a `prove` step that waits for it. */
+export function interpretProof(
+  state: RunState,
+  index: number,
+  firstAskedMs: number,
+  proof: Proof,
+): RunEvent[] {
+  const step = state.plan.steps[index]!
+  const goal = goalOf(step)!
+  const { phase } = state.steps[index]!
+  if (step.kind !== 'prove' || (phase !== 'waiting' && phase !== 'unknown')) return []
+  const { detail, state: seen } = proof.observation
+  switch (judge(proof.observation, goal, state.plan.services[step.service]?.settleMs ?? 0)) {
+    case 'proves':
+      return [{ type: 'done', step: index, outcome: 'observed', reason: detail, proof }]
+    case 'contradicts':
+      return [
+        {
+          type: 'failed',
+          step: index,
+          reason: `it is ${seen}, and this plan leaves it alone: ${detail}`,
+          proof,
+        },
+      ]
+    case 'between':
+      if (!isOverTime(state, index, firstAskedMs, proof)) return []
+      return [
+        { type: 'failed', step: index, reason: `it is not ${goal} yet, and time is up: ${detail}`, proof },
+      ]
+    case 'silent':
+      if (phase === 'unknown') return []
+      return [{ type: 'unknown', step: index, reason: detail, atMs: proof.askedAtMs }]
+  }
+}
+
+/** Whether a step's own time limit has passed since a doubt began. */
+function isOverTime(state: RunState, index: number, sinceMs: number, proof: Proof): boolean {
+  const step = state.plan.steps[index]!
+  const service = state.plan.services[step.service]
+  const limitMs = goalOf(step) === 'running' ? service?.startTimeoutMs : service?.stopTimeoutMs
+  return proof.askedAtMs - sinceMs >= (limitMs ?? 0)
+}
