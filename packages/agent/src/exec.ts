@@ -19,7 +19,7 @@ export type Exit =
   | { readonly kind: 'killed'; readonly signal: string }
   /** Its time was up or the action was aborted, and its group was killed; `survived` if something of it would not die. */
   | { readonly kind: 'aborted'; readonly survived: boolean }
-  | { readonly kind: 'not-started'; readonly error: string }
+  | { readonly kind: 'not-started'; readonly code: string; readonly error: string }
 
 /** What came of `look`. Output beyond `lookBytes` of either stream is not kept. */
 export interface Looked {
@@ -147,7 +147,8 @@ async function watch(
 async function endOf(child: Child): Promise<Exit> {
   if (child.pid === undefined) {
     const result = await child
-    return { kind: 'not-started', error: printable(result.originalMessage ?? String(result.code)) }
+    const code = result.code ?? 'unknown error'
+    return { kind: 'not-started', code, error: printable(result.originalMessage ?? code) }
   }
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
     child.nodeChildProcess.once('exit', (...ending) => resolve(ending))

@@ -39,16 +39,15 @@ export function killGroup(group: ProcessGroup, signal: NodeJS.Signals): boolean 
   return membersOf(group).length > 0 && signalGroup(group.pgid, signal)
 }
 
-/**
- * The running processes whose program goes by one of these names: the last part of the executable, of the first
- * argument, or of the script that an interpreter runs.
- */
+const interpreter = /^(?:ba|da|k|z)?sh$|^(?:python|perl|ruby|node|php)[\d.]*$/
+
+/** The running processes whose program, or the script that an interpreter runs, goes by one of these names. */
 export function processesNamed(names: ReadonlySet<string>): ProcessRef[] {
   return runningProcesses()
     .filter(({ pid, name }) => {
       if (names.has(name)) return true
-      const [program, script] = commandLine(pid)
-      return [program, script].some((part) => part !== undefined && names.has(lastPart(part)))
+      const [program = '', script = ''] = commandLine(pid).map(lastPart)
+      return names.has(program) || (interpreter.test(program) && names.has(script))
     })
     .map(processRef)
 }
