@@ -1,5 +1,7 @@
 import * as z from 'zod'
 
+export const namePattern = /^[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/
+
 /**
  * A name of a fleet, host, service or stage. It becomes a part of queue names, subjects, file names and
  * selections, so it holds none of the characters that mean something in any of those.
@@ -7,7 +9,7 @@ import * as z from 'zod'
 export const Name = z
   .string()
   .regex(
-    /^[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/,
+    namePattern,
     'a name is 1 to 63 letters, digits, "-", "_" or ".", and begins and ends with a letter or digit',
   )
 export type Name = z.infer<typeof Name>

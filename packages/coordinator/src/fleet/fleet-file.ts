@@ -1,0 +1,299 @@
+import { namePattern } from '@filo/protocol'
+import * as z from 'zod'
+import { durationMs, durationPattern } from './duration.ts'
+
+// The schema of filo.yaml as it is written, before defaults and references. The JSON Schema that editors use is
+// generated from it. The `error` of each part is what was expected, as the end of a sentence that issue.ts
+// begins; of unknown keys it is the list of those known.
+
+const name = (what: string) => {
+  const error = `${what}: 1 to 63 letters, digits, "-", "_" or ".", from a letter or digit to a letter or digit`
+  return z.string({ error }).regex(namePattern, { error, abort: true })
+}
+
+/** A mapping that knows its keys. */
+const mapping = <Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) =>
+  z.strictObject(shape, {
+    error: (issue) => (issue.code === 'unrecognized_keys' ? Object.keys(shape).join(', ') : what),
+  })
+
+const oneOrMany = <Item extends z.ZodType>(item: Item, error: string) =>
+  z.union([item, z.array(item, { error }).min(1, { error })], { error })
+
+const duration = (leastMs: number, mostText: string) => {
+  const error = 'a duration such as 500ms, 90s, 3m or 2h'
+  const range = `${leastMs === 0 ? 'at most' : `${leastMs}ms to`} ${mostText}`
+  return z
+    .string({ error })
+    .regex(durationPattern, { error, abort: true })
+    .refine((text) => durationMs(text) >= leastMs && durationMs(text) <= durationMs(mostText), {
+      error: `a duration of ${range}`,
+    })
+}
+
+const timeout = () => duration(1, '24h')
+const settle = () =>
+  duration(0, '1h').meta({
+    description: 'How long a state must hold before it counts. 1s for systemd, 0s for the others.',
+  })
+
+const absolutePath = (what: string) => {
+  const error = `${what}, an absolute path`
+  return z.string({ error }).regex(/^\//, { error })
+}
+
+const argv = () => {
+  const error = 'a list of a program (an absolute path) and its arguments, at most 64'
+  const program = absolutePath('the program to run')
+  const argument = z
+    .string({ error: 'an argument, a string' })
+    .min(1, { error: 'an argument that is not empty' })
+  return z.tuple([program], argument, { error }).refine((words) => words.length <= 64, { error })
+}
+
+// ---- managers -------------------------------------------------------------------------------------------------
+
+const unitError = 'a systemd unit such as postgresql@15-main.service'
+const Systemd = z
+  .string({ error: unitError })
+  .regex(/^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]{0,254}$/, { error: unitError })
+  .meta({ description: 'The systemd unit. A name without a suffix is a .service.' })
+
+const scriptError = 'the name of a script in /etc/init.d'
+const scriptName = z
+  .string({ error: scriptError })
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/, { error: scriptError })
+const Lsb = z
+  .union(
+    [
+      scriptName,
+      mapping('the name of an init script, or { name, dir }', {
+        name: scriptName.meta({ description: 'The name of the init script.' }),
+        dir: absolutePath('the directory of the script')
+          .optional()
+          .meta({ description: 'Where the script stands; /etc/init.d where absent.' }),
+      }),
+    ],
+    { error: 'the name of an init script, or { name, dir }' },
+  )
+  .meta({ description: 'An LSB init script: start, stop, status.' })
+
+const programError = 'a program of supervisord, as supervisorctl names it: name or group:name'
+const programName = z
+  .string({ error: programError })
+  .regex(/^[^\s:*]+(?::[^\s:*]+)?$/, { error: programError })
+const groupError = 'a group of supervisord, without ":*"'
+const groupName = z.string({ error: groupError }).regex(/^[^\s:*]+$/, { error: groupError })
+const socketError = "the path of supervisord's socket, or its http:// address"
+const supervisordError = 'a program, or { program | group, socket, username, password, together }'
+const Supervisord = z
+  .union(
+    [
+      programName,
+      mapping(supervisordError, {
+        program: programName.optional().meta({ description: 'One program: name or group:name.' }),
+        group: groupName.optional().meta({ description: 'All programs of a group.' }),
+        socket: z
+          .string({ error: socketError })
+          .regex(/^(?:\/|https?:\/\/)/, { error: socketError })
+          .optional()
+          .meta({
+            description: "supervisord's socket or http:// address; /run/supervisor.sock where absent.",
+          }),
+        username: z
+          .string({ error: 'a string' })
+          .optional()
+          .meta({ description: 'For the http:// address.' }),
+        password: z
+          .string({ error: 'a string' })
+          .optional()
+          .meta({ description: 'For the http:// address.' }),
+        together: z
+          .boolean({ error: 'true or false' })
+          .optional()
+          .meta({ description: "A group's programs all at once, rather than in order of priority." }),
+      }).refine((entry) => (entry.program === undefined) !== (entry.group === undefined), {
+        error: 'either program or group',
+      }),
+    ],
+    { error: supervisordError },
+  )
+  .meta({ description: 'A program or a group of programs under supervisord.' })
+
+const Command = mapping('{ start, stop, status }, each a program and its arguments', {
+  start: argv().meta({ description: 'Starts the service.' }),
+  stop: argv().meta({ description: 'Stops the service.' }),
+  status: argv().optional().meta({
+    description: 'Answers by the exit codes that LSB gives status. Without it the state is unknown.',
+  }),
+}).meta({ description: 'Commands of your own, never a shell string.' })
+
+/** The keys that say which manager runs a service, and how. */
+export const managers = { systemd: Systemd, lsb: Lsb, supervisord: Supervisord, command: Command } as const
+export const managerKeys = Object.keys(managers) as (keyof typeof managers)[]
+
+// ---- services -------------------------------------------------------------------------------------------------
+
+const tcpError = 'host:port, such as 127.0.0.1:5432 or [::1]:5432'
+const Ready = mapping('{ tcp | http | command }', {
+  tcp: z
+    .string({ error: tcpError })
+    .regex(/^(?:[^\s:[\]/]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/, { error: tcpError, abort: true })
+    .refine((text) => isPort(text.slice(text.lastIndexOf(':') + 1)), { error: 'a port from 1 to 65535' })
+    .optional()
+    .meta({ description: 'host:port that accepts a connection.' }),
+  http: z
+    .url({ protocol: /^https?$/, error: 'a URL with http:// or https://' })
+    .optional()
+    .meta({ description: 'A URL that answers 2xx.' }),
+  command: argv().optional().meta({ description: 'A command that exits 0.' }),
+}).refine((entry) => Object.values(entry).some((probe) => probe !== undefined), {
+  error: 'at least one of tcp, http, command',
+})
+
+function isPort(digits: string): boolean {
+  const port = Number.parseInt(digits, 10)
+  return port >= 1 && port <= 65_535
+}
+
+const needError = "a service's name, { service, scope, strength }, or a list of these"
+const NeedEntry = mapping(needError, {
+  service: name("a service's name").meta({ description: 'The service that is needed.' }),
+  scope: z.enum(['all', 'same-host'], { error: 'all or same-host' }).optional().meta({
+    description: 'all (the default): all instances, or enough of them; same-host: the one on the same host.',
+  }),
+  strength: z.enum(['hard', 'order'], { error: 'hard or order' }).optional().meta({
+    description: 'hard (the default) is proven; order only orders steps that both are in the plan.',
+  }),
+})
+export type NeedEntry = z.infer<typeof NeedEntry>
+
+const Hook = mapping('{ run, timeout, check, host }', {
+  run: argv().meta({ description: 'The program and its arguments.' }),
+  timeout: timeout().optional().meta({ description: 'How long it may take; 30s where absent.' }),
+  check: argv().optional().meta({
+    description: 'Exits 0 when the work of the hook is done. Without it an interrupted hook waits for you.',
+  }),
+  host: name("a host's name")
+    .optional()
+    .meta({ description: 'Where the hook runs; on the host of the instance where absent.' }),
+})
+export type HookEntry = z.infer<typeof Hook>
+
+const Cargo = z.enum(['broker', 'store'], { error: 'broker, store, or a list of them' })
+
+const timings = () => ({
+  start_timeout: timeout().optional().meta({ description: 'How long a start may take; 90s where absent.' }),
+  stop_timeout: timeout().optional().meta({ description: 'How long a stop may take; 90s where absent.' }),
+  settle: settle().optional(),
+})
+
+export const ServiceEntry = mapping('a service: hosts, a manager, and what it needs', {
+  hosts: oneOrMany(name("a host's name"), "a host's name or a list of them").meta({
+    description: 'The host or hosts that it runs on.',
+  }),
+  systemd: Systemd.optional(),
+  lsb: Lsb.optional(),
+  supervisord: Supervisord.optional(),
+  command: Command.optional(),
+  needs: z
+    .union(
+      [
+        name("a service's name"),
+        NeedEntry,
+        z.array(z.union([name("a service's name"), NeedEntry], { error: needError })),
+      ],
+      {
+        error: needError,
+      },
+    )
+    .optional()
+    .meta({ description: 'Services that start before this one and stop after it.' }),
+  enough: z
+    .int({ error: 'a whole number of instances, at least 1' })
+    .min(1, { error: 'a whole number of instances, at least 1' })
+    .optional()
+    .meta({ description: 'How many running instances satisfy those who need it; all where absent.' }),
+  keep: z
+    .boolean({ error: 'true or false' })
+    .optional()
+    .meta({ description: 'true: a stop that does not name the service leaves it alone.' }),
+  carries: oneOrMany(Cargo, 'broker, store, or a list of them').optional().meta({
+    description: 'What of Filo itself lives in this service; it is not stopped while Filo uses it.',
+  }),
+  ready: Ready.optional().meta({
+    description: "Proof of readiness beyond the manager's word; all that are given must pass.",
+  }),
+  ...timings(),
+  hooks: mapping('a mapping of before_stop, after_stop, before_start, after_start', {
+    before_stop: Hook.optional(),
+    after_stop: Hook.optional(),
+    before_start: Hook.optional(),
+    after_start: Hook.optional(),
+  })
+    .optional()
+    .meta({ description: 'Programs that run around a start or a stop, as steps of their own.' }),
+})
+export type ServiceEntry = z.infer<typeof ServiceEntry>
+
+// ---- the file -------------------------------------------------------------------------------------------------
+
+const labelKeyError = 'the key of a label: 1 to 63 letters, digits, "-", "_", "." or "/"'
+const labelError = "a label's value, a string"
+export const HostEntry = mapping('nothing, or { labels }', {
+  labels: z
+    .record(
+      z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/, { error: labelKeyError }),
+      z.string({ error: labelError }).max(200, { error: `${labelError} of at most 200 characters` }),
+      { error: 'a mapping of labels to strings' },
+    )
+    .optional()
+    .meta({ description: 'What the host can be selected by: --label role=db.' }),
+}).nullable()
+export type HostEntry = z.infer<typeof HostEntry>
+
+export const StageEntry = z
+  .record(name("a stage's name"), oneOrMany(name("a service's name"), "a service's name or a list of them"), {
+    error: 'a stage such as { backend: [database] }',
+  })
+  .refine((stage) => Object.keys(stage).length === 1, { error: 'one stage such as { backend: [database] }' })
+export type StageEntry = z.infer<typeof StageEntry>
+
+const brokerError = 'local, or an amqp:// or amqps:// URL, or a list of such URLs'
+const brokerUrl = z.url({ protocol: /^amqps?$/, error: brokerError })
+
+const notEmpty = (value: object) => Object.keys(value).length > 0
+
+export const FleetFile = mapping('a mapping of fleet, broker, hosts and services', {
+  fleet: name("the fleet's name").meta({ description: 'The name of the fleet.' }),
+  broker: z
+    .union(
+      [
+        z.literal('local'),
+        brokerUrl,
+        z.array(brokerUrl, { error: brokerError }).min(1, { error: brokerError }),
+      ],
+      {
+        error: brokerError,
+      },
+    )
+    .meta({
+      description: 'Where agents and coordinator meet; local: every host is this machine, in this process.',
+    }),
+  hosts: z
+    .record(name("a host's name"), HostEntry, { error: 'a mapping of host names' })
+    .refine(notEmpty, { error: 'at least one host' })
+    .meta({ description: 'The hosts, each with one agent.' }),
+  defaults: mapping('a mapping of start_timeout, stop_timeout, settle', timings())
+    .optional()
+    .meta({ description: 'Timings of all services that do not say otherwise.' }),
+  services: z
+    .record(name("a service's name"), ServiceEntry, { error: 'a mapping of service names' })
+    .refine(notEmpty, { error: 'at least one service' })
+    .meta({ description: 'What is started and stopped.' }),
+  stages: z
+    .array(StageEntry, { error: 'a list of stages such as [{ backend: [database] }, { frontend: [nginx] }]' })
+    .optional()
+    .meta({ description: 'Shorthand: every service of a stage needs all services of the stage before.' }),
+})
+export type FleetFile = z.infer<typeof FleetFile>

@@ -1,0 +1,72 @@
+import type { HookDefinition, HostDefinition, ServiceDefinition } from '@filo/protocol'
+
+// A fleet as the rest of the coordinator knows it: every name in it exists, every default is filled in, and its
+// needs have no cycle. Only parse-fleet.ts makes one.
+
+export interface Fleet {
+  readonly name: string
+  /** `local`: every host in the coordinator's own process. Else one or more URLs of the same broker. */
+  readonly broker: 'local' | readonly string[]
+  /** In the order of the file, which is the order in which people are shown them. */
+  readonly hosts: ReadonlyMap<string, Host>
+  readonly services: ReadonlyMap<string, Service>
+  /** Each needs the one before. */
+  readonly stages: readonly Stage[]
+}
+
+export interface Host {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export interface Service {
+  readonly name: string
+  readonly hosts: readonly string[]
+  /** What an agent that runs it is told. */
+  readonly definition: ServiceDefinition
+  readonly needs: readonly Need[]
+  readonly hooks: readonly Hook[]
+  /** How many running instances satisfy those who need it when they start; all where absent. */
+  readonly enough?: number
+  /** Left alone by a stop that does not name it. */
+  readonly keep: boolean
+  /** What of Filo itself lives in this service: it is never stopped while Filo uses it. */
+  readonly carries: readonly Cargo[]
+}
+
+export type Cargo = 'broker' | 'store'
+
+/** The service starts after `service` and stops before it. */
+export interface Need {
+  readonly service: string
+  /** `all`: all its instances, or `enough` of them; `same-host`: the one on the same host. */
+  readonly scope: 'all' | 'same-host'
+  /** `hard` is proven and widens a selection; `order` only orders two steps that both are in the plan. */
+  readonly strength: 'hard' | 'order'
+}
+
+export interface Hook {
+  readonly definition: HookDefinition
+  /** Where it runs; absent where that is the instance's own host. */
+  readonly host?: string
+}
+
+/** Services that were declared as one layer of the fleet. */
+export interface Stage {
+  readonly name: string
+  readonly services: readonly string[]
+}
+
+/** A host's slice of the fleet: the services on it, and the hooks that run there whosever they are. */
+export function hostDefinition(fleet: Fleet, host: string): HostDefinition {
+  const services: ServiceDefinition[] = []
+  const hooks: HookDefinition[] = []
+  for (const service of fleet.services.values()) {
+    const here = service.hosts.includes(host)
+    if (here) services.push(service.definition)
+    for (const hook of service.hooks) {
+      if (hook.host === undefined ? here : hook.host === host) hooks.push(hook.definition)
+    }
+  }
+  return { fleet: fleet.name, host, services, hooks }
+}

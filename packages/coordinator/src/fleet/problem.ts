@@ -1,0 +1,34 @@
+import { closest, distance } from 'fastest-levenshtein'
+
+/** One thing that is wrong with a fleet file, where it is, and what was expected instead. */
+export interface Problem {
+  readonly file: string
+  /** From 1, as editors count. */
+  readonly line: number
+  readonly column: number
+  readonly text: string
+}
+
+/** `filo.yaml:12:5: services.mta: unknown key "need"; did you mean "needs"?` */
+export function formatProblem(problem: Problem): string {
+  return `${problem.file}:${problem.line}:${problem.column}: ${problem.text}`
+}
+
+/** The known name that was probably meant, if one is near enough to be worth saying. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  if (known.length === 0) return undefined
+  const lower = name.toLowerCase()
+  const candidate = known.find((each) => each.toLowerCase() === lower) ?? closest(name, known)
+  const allowed = Math.max(1, Math.floor(Math.max(name.length, candidate.length) * 0.4))
+  return distance(lower, candidate.toLowerCase()) <= allowed ? candidate : undefined
+}
+
+/** `; did you mean "needs"?`, or what there is to choose from where nothing is near. */
+export function hint(name: string, known: readonly string[]): string {
+  const near = nearest(name, known)
+  if (near !== undefined) return `; did you mean "${near}"?`
+  const shown = known.slice(0, 12)
+  if (shown.length === 0) return ''
+  const more = known.length > shown.length ? ` and ${known.length - shown.length} more` : ''
+  return `; known: ${shown.join(', ')}${more}`
+}
