@@ -149,10 +149,13 @@ export const Ending = z.strictObject({
 })
 export type Ending = z.infer<typeof Ending>
 
-/** What the ledger holds of an action. `never-heard`: it is not in this ledger. */
+/**
+ * What an agent knows of an action. `never-heard`: it is not in this ledger. `started`: it runs; `overdue`: it runs
+ * although its time is up.
+ */
 export const ActionRecord = z.strictObject({
   action: Id,
-  status: z.enum(['never-heard', 'started', 'finished', 'sealed']),
+  status: z.enum(['never-heard', 'started', 'overdue', 'finished', 'sealed']),
   ending: Ending.optional(),
 })
 export type ActionRecord = z.infer<typeof ActionRecord>

@@ -56,7 +56,7 @@ function considerOpen(state: RunState, nowMs: number, into: Draft): void {
   const load = loadByHost(state)
   for (const index of [...state.open].toSorted((one, other) => one - other)) {
     const step = state.plan.steps[index]!
-    if (!isDue(state, index) || state.hosts.get(step.host)?.kind !== 'claimed') continue
+    if (!isDue(state, index, nowMs) || state.hosts.get(step.host)?.kind !== 'claimed') continue
     const missing = proofs.missingFor(index)
     if (missing.length > 0) {
       for (const needed of missing) if (isWorthAsking(state, needed, nowMs)) into.observe.add(needed)
@@ -82,9 +82,9 @@ function mayBegin(state: RunState): boolean {
 }
 
 /** Whether this step may have an action now, as far as its own past goes. */
-function isDue(state: RunState, index: number): boolean {
-  const { phase, session, attempts } = state.steps[index]!
-  if (attempts >= attemptsPerSession) return false
+function isDue(state: RunState, index: number, nowMs: number): boolean {
+  const { phase, session, attempts, retryAtMs } = state.steps[index]!
+  if (attempts >= attemptsPerSession || (retryAtMs !== undefined && nowMs < retryAtMs)) return false
   if (phase === 'waiting' || phase === 'sealed') return true
   // What failed or drifted is tried again only when an operator resumes the run.
   return (phase === 'failed' || phase === 'drifted') && session < state.session
@@ -93,6 +93,11 @@ function isDue(state: RunState, index: number): boolean {
 /** Whether a step or host that gives no answer may still be asked, and may yet answer. */
 function isPatient(state: RunState, nowMs: number): boolean {
   for (const index of state.unknown) if (isRecent(state.steps[index]!.unknownAtMs, state, nowMs)) return true
+  for (const index of state.open) {
+    if (!mayBegin(state)) break
+    const { phase, attempts, retryAtMs } = state.steps[index]!
+    if (phase === 'sealed' && attempts < attemptsPerSession && (retryAtMs ?? nowMs) > nowMs) return true
+  }
   // Waiting for a host is of use only while something might be sent once it answers.
   if (state.stopping !== null) return false
   const hosts = [...state.hosts.values()]

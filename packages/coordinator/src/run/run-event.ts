@@ -127,7 +127,12 @@ export const SealedEvent = z.strictObject({
   ...step,
   action: Id,
   reason: z.string(),
+  /** Not before this time of the session's clock is a new action sent. */
+  retryAtMs: z.number(),
 })
+
+/** The agent says that an action nobody had heard of is running after all. */
+export const Running = z.strictObject({ type: z.literal('running'), ...step, action: Id })
 
 /** A newer observation contradicts what was proven (R3). */
 export const Drifted = z.strictObject({
@@ -173,6 +178,7 @@ export const RunEvent = z.discriminatedUnion('type', [
   Failed,
   Unknown,
   SealedEvent,
+  Running,
   Drifted,
   Waived,
   Amended,

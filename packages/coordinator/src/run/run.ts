@@ -17,6 +17,7 @@ const mayFollow: Record<StepEvent['type'], readonly Phase[]> = {
   failed: ['waiting', 'sent', 'unknown'],
   unknown: ['waiting', 'sent'],
   sealed: ['sent', 'unknown'],
+  running: ['unknown'],
   drifted: ['done'],
   waived: ['waiting', 'unknown', 'sealed', 'failed', 'drifted'],
   amended: ['done', 'failed', 'sealed', 'drifted', 'waived'],
@@ -52,6 +53,8 @@ export interface StepState {
   durationMs?: number
   /** When it became unknown, by the clock of `session`. */
   unknownAtMs?: number
+  /** When a sealed step may be sent again, by the clock of `session`. */
+  retryAtMs?: number
 }
 
 export type HostState =
@@ -195,6 +198,7 @@ function openSession(state: RunState, event: Extract<RunEvent, { type: 'session-
   for (const instance of state.instances.values()) delete instance.doubtSinceMs
   state.steps.forEach((stepState, index) => {
     stepState.attempts = 0
+    delete stepState.retryAtMs
     if (state.plan.steps[index]!.kind === 'prove') {
       // What was only looked at is looked at again.
       if (stepState.phase !== 'done' && stepState.phase !== 'waived') enter(state, index, 'waiting')
@@ -255,6 +259,10 @@ function evolveStep(state: RunState, event: StepEvent): void {
     case 'sealed':
       stepState.reason = event.reason
       stepState.mayHaveActed = stepState.hadActed
+      stepState.retryAtMs = event.retryAtMs
+      break
+    case 'running':
+      delete stepState.reason
       break
     case 'drifted':
       stepState.reason = event.reason
@@ -267,7 +275,7 @@ function evolveStep(state: RunState, event: StepEvent): void {
       stepState.ending = event.ending
       return
   }
-  enter(state, event.step, event.type)
+  enter(state, event.step, event.type === 'running' ? 'sent' : event.type)
 }
 
 function settle(state: RunState, index: number, step: Step, proof: Proof | undefined): void {

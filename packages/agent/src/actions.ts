@@ -1,0 +1,234 @@
+import { join } from 'node:path'
+import {
+  cut,
+  instanceName,
+  limits,
+  type Act,
+  type AuditDraft,
+  type Ending,
+  type HookDefinition,
+  type Progress,
+  type ServiceDefinition,
+} from '@filo/protocol'
+import type { Logger } from 'pino'
+import type { Ledger, OpenAction } from './ledger.ts'
+import { adopt, adoptHook, perform, performHook, type Audience, type Stage } from './perform.ts'
+
+// R5. What the ledger says was started is carried out once, or found out about; never started again.
+// R11. An action gives a sign of life at least every 5 s.
+
+const signOfLifeMs = 5000
+/** How often what an action prints is passed on. */
+const linesEveryMs = 1000
+/** How often an ending that the ledger could not store is tried again: the disk may have room by then. */
+const storeAgainMs = 1000
+
+/** What an action is about: a service's start or stop, or a hook. */
+export type Subject =
+  | { readonly kind: 'service'; readonly verb: 'start' | 'stop'; readonly definition: ServiceDefinition }
+  | { readonly kind: 'hook'; readonly definition: HookDefinition }
+
+/** Who hears of an action as it goes on. */
+export interface Listener {
+  progress(phase: Progress['phase'], lines: readonly string[]): void
+  /** The ending is durable, or it is `overdue` and not the last. */
+  ended(ending: Ending): void
+}
+
+/** What an action is known by, in logs and events. */
+type Labels = Pick<OpenAction, 'action' | 'run' | 'step' | 'service' | 'operator'>
+
+/** The actions that run on this host now. */
+export class Actions implements AsyncDisposable {
+  readonly #stage: Stage
+  readonly #host: string
+  readonly #ledger: Ledger
+  readonly #log: Logger
+  readonly #outputDir: string
+  readonly #running = new Map<string, { readonly aborting: AbortController; readonly over: Promise<void> }>()
+  readonly #overdue = new Set<string>()
+  readonly #closing = new AbortController()
+
+  constructor(stage: Stage, host: string, ledger: Ledger, outputDir: string, log: Logger) {
+    this.#stage = stage
+    this.#host = host
+    this.#ledger = ledger
+    this.#outputDir = outputDir
+    this.#log = log
+  }
+
+  /** Carries out an action that the ledger has as started. */
+  begin(act: Act, subject: Subject, listener: Listener): void {
+    this.#run(act, subject, listener, (audience, signal) => {
+      const task = { ...audience, signal, outputFile: this.#outputFile(act.service) }
+      if (subject.kind === 'hook') return performHook(this.#stage, subject.definition, task)
+      return perform(this.#stage, { ...task, verb: subject.verb, definition: subject.definition })
+    })
+  }
+
+  /** Finds out what became of an action that an earlier agent process started. @param elapsedMs since it began. */
+  adopt(open: OpenAction, subject: Subject, elapsedMs: number, listener: Listener): void {
+    const group = Number.isFinite(elapsedMs) ? open.group : undefined
+    this.#run(open, subject, listener, (audience, signal) => {
+      const task = { ...audience, signal, outputFile: this.#outputFile(open.service) }
+      if (subject.kind === 'hook') return adoptHook(this.#stage, subject.definition, group, elapsedMs, signal)
+      return adopt(
+        this.#stage,
+        { ...task, verb: subject.verb, definition: subject.definition },
+        group,
+        elapsedMs,
+      )
+    })
+  }
+
+  /** Ends the waiting for an action as its deadline would. */
+  abort(action: string): void {
+    this.#running.get(action)?.aborting.abort()
+  }
+
+  /** Whether an action's time is up although it is not over. */
+  isOverdue(action: string): boolean {
+    return this.#overdue.has(action)
+  }
+
+  /** Lets go of what runs, as a crash would, but in order: it is adopted by the next agent process. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort()
+  }
+
+  #outputFile(service: string): string {
+    return join(this.#outputDir, `${service}.log`)
+  }
+
+  #run(
+    action: Labels,
+    subject: Subject,
+    listener: Listener,
+    carryOut: (audience: Audience, signal: AbortSignal) => Promise<Ending>,
+  ): void {
+    const log = this.#log.child({ run: action.run, step: action.step, action: action.action })
+    const aborting = new AbortController()
+    const pulse = new Pulse(listener)
+    const ticking = this.#tick(pulse)
+    const audience: Audience = {
+      onLine: (line) => pulse.line(line),
+      onPhase: (phase) => pulse.phase(phase),
+      onProcess: (group) => this.#ledger.noteGroup(action.action, group),
+      onOverdue: (ending) => {
+        this.#overdue.add(action.action)
+        log.warn({ reason: ending.reason }, 'overdue')
+        listener.ended(ending)
+      },
+    }
+    log.info({ subject: subject.kind, operator: action.operator }, 'action begins')
+    const finish = async (): Promise<void> => {
+      const ending = await carryOut(audience, aborting.signal).catch((error: unknown): Ending => {
+        log.error({ err: error }, 'the action could not be carried out')
+        const reason = cut(`the agent failed: ${error instanceof Error ? error.message : String(error)}`)
+        return { outcome: 'unproven', reason, durationMs: 0 }
+      })
+      ticking.stop()
+      await this.#store(action, ending, log)
+      this.#running.delete(action.action)
+      this.#overdue.delete(action.action)
+      log.info({ outcome: ending.outcome, reason: ending.reason }, 'action ended')
+      pulse.flush()
+      listener.ended(ending)
+    }
+    const over = finish().catch((error: unknown) => {
+      if (!this.#closing.signal.aborted) log.error({ err: error }, 'the ending of the action was lost')
+    })
+    this.#running.set(action.action, { aborting, over })
+  }
+
+  /** Stores an ending, again and again while the disk is full: until then the instance stays busy. */
+  async #store(action: Labels, ending: Ending, log: Logger): Promise<void> {
+    for (;;) {
+      try {
+        this.#closing.signal.throwIfAborted()
+        this.#ledger.finish(action.action, ending, finishEvent(action, this.#host, ending))
+        return
+      } catch (error) {
+        this.#closing.signal.throwIfAborted()
+        log.error({ err: error }, 'the ending of the action cannot be stored; trying again')
+        await this.#stage.clock.sleep(storeAgainMs, this.#closing.signal)
+      }
+    }
+  }
+
+  #tick(pulse: Pulse): { stop(): void } {
+    const stopped = new AbortController()
+    const until = AbortSignal.any([stopped.signal, this.#closing.signal])
+    void (async () => {
+      for (let quietMs = 0; ;) {
+        await this.#stage.clock.sleep(linesEveryMs, until)
+        quietMs += linesEveryMs
+        if (pulse.hasLines || quietMs >= signOfLifeMs) {
+          pulse.flush(true)
+          quietMs = 0
+        }
+      }
+    })().catch(() => {})
+    return { stop: () => stopped.abort() }
+  }
+}
+
+/** What is to be said of an action since it was last said. */
+class Pulse {
+  readonly #listener: Listener
+  #phase: Progress['phase'] = 'acting'
+  #lines: string[] = []
+  #dropped = 0
+
+  constructor(listener: Listener) {
+    this.#listener = listener
+  }
+
+  get hasLines(): boolean {
+    return this.#lines.length > 0
+  }
+
+  phase(phase: Progress['phase']): void {
+    this.#phase = phase
+  }
+
+  line(line: string): void {
+    if (this.#lines.length < limits.progressLines - 1) this.#lines.push(cut(line, limits.progressLineChars))
+    else this.#dropped += 1
+  }
+
+  flush(evenIfQuiet = false): void {
+    if (!evenIfQuiet && !this.hasLines) return
+    const lines = this.#dropped > 0 ? [...this.#lines, `… ${this.#dropped} lines dropped`] : this.#lines
+    this.#lines = []
+    this.#dropped = 0
+    this.#listener.progress(this.#phase, lines)
+  }
+}
+
+function finishEvent(action: Labels, host: string, ending: Ending): AuditDraft {
+  const outcomes = {
+    changed: 'success',
+    unchanged: 'success',
+    failed: 'failure',
+    interrupted: 'failure',
+    unproven: 'unknown',
+    overdue: 'unknown',
+  } as const
+  return {
+    type: 'filo.action.finished',
+    subject: instanceName(action.service, host),
+    data: {
+      outcome: outcomes[ending.outcome],
+      run: action.run,
+      step: action.step,
+      action: action.action,
+      operator: action.operator,
+      reason: ending.reason,
+      ending: ending.outcome,
+      ...(ending.observation && {
+        after: { state: ending.observation.state, live: ending.observation.live },
+      }),
+    },
+  }
+}

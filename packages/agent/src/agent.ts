@@ -1,0 +1,383 @@
+import {
+  cut,
+  digest,
+  instanceName,
+  unsealCommand,
+  type Act,
+  type ActionRecord,
+  type Command,
+  type HookDefinition,
+  type HostDefinition,
+  type Mailbox,
+  type Refusal,
+  type ServiceDefinition,
+  type Sha256,
+  type Sighted,
+  type SigningKey,
+  type Transport,
+  type TrustedKey,
+  type Unsealable,
+} from '@filo/protocol'
+import type { Logger } from 'pino'
+import { Actions, type Listener, type Subject } from './actions.ts'
+import { Beacons } from './beacon.ts'
+import { Claims } from './claims.ts'
+import type { Ledger } from './ledger.ts'
+import type { Manager } from './managers/manager.ts'
+import { lookTimeoutMs } from './observer.ts'
+import type { Stage } from './perform.ts'
+import { Voice, type Origin } from './voice.ts'
+
+// One message in, its answers out. A message is checked in the order of DESIGN section 7, cheapest first: what is
+// not a signed command of a trusted coordinator to this host is counted and dropped without an answer; what is, and
+// is not done, is refused with a reason. A refused action is sealed in the same breath: no other copy of the command
+// will start it later.
+
+/** What an agent is given by the world. */
+export interface AgentWorld extends Stage {
+  readonly transport: Transport
+  readonly log: Logger
+  /** The kernel's boot id. */
+  readonly boot: string
+  /** Where services' output files are. */
+  readonly outputDir: string
+}
+
+export interface AgentIdentity {
+  readonly key: SigningKey
+  /** The coordinators that this agent obeys. */
+  readonly trusted: TrustedKey
+}
+
+/** Why something that arrived was dropped without an answer. */
+export type Rejection = Unsealable | 'other-host' | 'overload'
+
+/** Commands handled at once (R13); more are dropped, and asked again by whoever meant them. */
+const commandsAtOnce = 64
+
+/** The agent of one host: observes always, and acts where it has a ledger. */
+export class Agent implements AsyncDisposable {
+  /** How often what arrived was dropped, by why. */
+  readonly rejected = new Map<Rejection, number>()
+  readonly #world: AgentWorld
+  readonly #host: HostDefinition
+  readonly #identity: AgentIdentity
+  readonly #ledger: Ledger | null
+  readonly #claims: Claims | null
+  readonly #actions: Actions | null
+  readonly #beacons: Beacons
+  readonly #voice: Voice
+  readonly #services = new Map<string, { readonly definition: ServiceDefinition; readonly digest: Sha256 }>()
+  readonly #hooks = new Map<string, { readonly definition: HookDefinition; readonly digest: Sha256 }>()
+  #mailbox: Mailbox | undefined
+  #handling = 0
+
+  private constructor(
+    world: AgentWorld,
+    host: HostDefinition,
+    identity: AgentIdentity,
+    ledger: Ledger | null,
+  ) {
+    this.#world = world
+    this.#host = host
+    this.#identity = identity
+    this.#ledger = ledger
+    this.#claims = ledger && new Claims(ledger, world.clock)
+    this.#actions = ledger && new Actions(world, host.host, ledger, world.outputDir, world.log)
+    this.#beacons = new Beacons(world.clock)
+    for (const definition of host.services) {
+      this.#services.set(definition.service, { definition, digest: digest(definition) })
+    }
+    for (const definition of host.hooks) {
+      this.#hooks.set(hookName(definition.service, definition.at), { definition, digest: digest(definition) })
+    }
+    this.#voice = new Voice(world, identity.key, {
+      fleet: host.fleet,
+      host: host.host,
+      ledger,
+      beacons: this.#beacons,
+      holder: () => this.#claims?.holder ?? null,
+      hooks: Object.fromEntries([...this.#hooks].map(([name, hook]) => [name, hook.digest])),
+    })
+  }
+
+  /**
+   * Starts to answer for a host. Without a ledger it only observes. Throws AddressInUse when another agent answers
+   * for the host, and BrokerUnavailable.
+   */
+  static async open(
+    world: AgentWorld,
+    host: HostDefinition,
+    identity: AgentIdentity,
+    ledger: Ledger | null,
+  ): Promise<Agent> {
+    const agent = new Agent(world, host, identity, ledger)
+    agent.#adoptAll()
+    agent.#mailbox = await world.transport.open({ agent: host.host }, (message) => agent.receive(message))
+    return agent
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#mailbox?.[Symbol.asyncDispose]()
+    await this.#actions?.[Symbol.asyncDispose]()
+    await this.#voice.drain()
+  }
+
+  /** Takes one message; never throws, whatever it is. */
+  receive(bytes: Uint8Array): void {
+    const opened = unsealCommand(bytes, this.#identity.trusted)
+    if (opened.kind === 'rejected') return this.#reject(opened.why)
+    const { message: command, hash } = opened
+    if (command.body.host !== this.#host.host || command.body.fleet !== this.#host.fleet) {
+      return this.#reject('other-host')
+    }
+    if (this.#handling >= commandsAtOnce) return this.#reject('overload')
+    this.#handling += 1
+    void this.#handle(command, { coordinator: command.body.coordinator, inReplyTo: hash })
+      .catch((error: unknown) => {
+        this.#world.log.error({ err: error, command: command.type }, 'a command could not be handled')
+      })
+      .finally(() => {
+        this.#handling -= 1
+      })
+  }
+
+  #reject(why: Rejection): void {
+    const count = (this.rejected.get(why) ?? 0) + 1
+    this.rejected.set(why, count)
+    // Powers of two only: whoever floods the mailbox must not fill the disk with our words about it.
+    if ((count & (count - 1)) === 0) this.#world.log.warn({ why, count }, 'a message was dropped')
+  }
+
+  async #handle(command: Command, origin: Origin): Promise<void> {
+    if (command.type === 'observe') {
+      const { services, settle } = command.body
+      return this.#voice.report(origin, { observations: await this.#observe(services, settle) })
+    }
+    if (this.#ledger === null || this.#claims === null || this.#actions === null) {
+      return this.#voice.refuse(
+        origin,
+        command.type,
+        'observer',
+        'this agent only observes: another process acts for the host',
+      )
+    }
+    switch (command.type) {
+      case 'claim': {
+        const answer = this.#claims.claim(command.body)
+        if (answer.kind === 'held') {
+          this.#ledger.note({
+            type: 'filo.claim.refused',
+            subject: command.body.run,
+            data: {
+              outcome: 'refused',
+              run: command.body.run,
+              operator: command.body.operator,
+              reason: answer.detail,
+            },
+          })
+          return this.#voice.refuse(origin, 'claim', 'claimed', answer.detail)
+        }
+        return this.#voice.report(origin, { observations: await this.#observe(command.body.services, false) })
+      }
+      case 'act':
+        return this.#act(command.body, origin, this.#ledger, this.#claims, this.#actions)
+      case 'inquire':
+        return this.#voice.report(origin, {
+          actions: command.body.actions.map((action) => this.#recordOf(action)),
+        })
+      case 'seal':
+        return this.#voice.report(origin, {
+          actions: [this.#seal(command.body, 'sealed by its coordinator')],
+        })
+      case 'abort':
+        if (!this.#claims.isHeldBy(command.body.run, command.body.coordinator, command.body.grant)) {
+          return this.#voice.refuse(origin, 'abort', 'grant', 'another grant is in force')
+        }
+        this.#actions.abort(command.body.action)
+        return this.#voice.report(origin, { actions: [this.#recordOf(command.body.action)] })
+      case 'release':
+        this.#claims.release(command.body.run, command.body.grant, command.body.operator)
+        return this.#voice.report(origin, {})
+    }
+  }
+
+  async #act(act: Act, origin: Origin, ledger: Ledger, claims: Claims, actions: Actions): Promise<void> {
+    if (!claims.isHeldBy(act.run, act.coordinator, act.grant)) {
+      return this.#refuseAct(act, origin, 'grant', 'another grant is in force')
+    }
+    const record = ledger.record(act.action)
+    if (record.status === 'finished' && record.ending !== undefined) {
+      return this.#voice.result(origin, labels(act), record.ending)
+    }
+    if (record.status === 'started') return this.#voice.progress(origin, labels(act), 'acting', [])
+    if (record.status === 'sealed') return this.#refuseAct(act, origin, 'sealed', 'it was barred before')
+    const stale = this.#beacons.objection(act.beacon)
+    if (stale !== undefined) return this.#refuseAct(act, origin, 'beacon', stale)
+    const found = this.#subjectOf(act)
+    if (found === undefined) {
+      return this.#refuseAct(
+        act,
+        origin,
+        'unknown-service',
+        `${act.hook ?? act.service} is not in this agent's configuration`,
+      )
+    }
+    if (found.digest !== act.definition) {
+      const detail =
+        'the agent has another definition of it: write the host its configuration anew (filo agent-config)'
+      return this.#refuseAct(act, origin, 'definition', detail)
+    }
+    if (await this.#isOwnBranch(found.subject)) {
+      return this.#refuseAct(act, origin, 'own-branch', 'this agent itself runs inside it')
+    }
+    const refusal = this.#start(act, origin, ledger, claims)
+    if (refusal !== undefined) return this.#refuseAct(act, origin, refusal.reason, refusal.detail)
+    actions.begin(act, found.subject, this.#listener(act, origin))
+  }
+
+  /** Makes the start durable; gives why not. From here to the start of a process nothing is awaited. */
+  #start(
+    act: Act,
+    origin: Origin,
+    ledger: Ledger,
+    claims: Claims,
+  ): Pick<Refusal, 'reason' | 'detail'> | undefined {
+    const { clock, boot } = this.#world
+    const at = { command: origin.inReplyTo, boot, startedAtMs: clock.sinceBoot() }
+    try {
+      return ledger.start(
+        act,
+        at,
+        () => {
+          const stale = this.#beacons.objection(act.beacon)
+          if (stale !== undefined) return { reason: 'beacon', detail: stale } as const
+          if (!claims.isHeldBy(act.run, act.coordinator, act.grant)) {
+            return { reason: 'grant', detail: 'another grant came into force meanwhile' } as const
+          }
+          if (ledger.record(act.action).status !== 'never-heard') {
+            return { reason: 'busy', detail: 'another copy of this command came first' } as const
+          }
+          if (ledger.isBusy(act.service, act.hook)) {
+            return { reason: 'busy', detail: 'an earlier action on it has not ended' } as const
+          }
+          return undefined
+        },
+        {
+          type: 'filo.action.started',
+          subject: instanceName(act.service, this.#host.host),
+          data: {
+            ...labels(act),
+            verb: act.verb,
+            operator: act.operator,
+            ...(act.hook && { hook: act.hook }),
+          },
+        },
+      )
+    } catch (error) {
+      this.#world.log.error({ err: error, ...labels(act) }, 'the start could not be recorded')
+      return { reason: 'storage', detail: `the ledger cannot be written: ${String(error)}` }
+    }
+  }
+
+  #subjectOf(act: Pick<Act, 'verb' | 'service' | 'hook'>): { subject: Subject; digest: Sha256 } | undefined {
+    if (act.verb === 'hook') {
+      const hook = act.hook && this.#hooks.get(hookName(act.service, act.hook))
+      return hook && { subject: { kind: 'hook', definition: hook.definition }, digest: hook.digest }
+    }
+    const service = this.#services.get(act.service)
+    return (
+      service && {
+        subject: { kind: 'service', verb: act.verb, definition: service.definition },
+        digest: service.digest,
+      }
+    )
+  }
+
+  async #isOwnBranch(subject: Subject): Promise<boolean> {
+    if (subject.kind === 'hook' || subject.verb === 'start') return false
+    const { manager } = subject.definition
+    const its = this.#world.managers[manager.kind] as Manager
+    return (await its.contains?.(manager, process.pid, AbortSignal.timeout(lookTimeoutMs))) ?? false
+  }
+
+  /** Finds out about what an earlier agent process of this host had started. */
+  #adoptAll(): void {
+    for (const open of this.#ledger?.openActions() ?? []) {
+      const found = this.#subjectOf(open)
+      const origin = { coordinator: open.coordinator, inReplyTo: open.command }
+      const isSameBoot = open.boot === this.#world.boot
+      const elapsedMs = isSameBoot
+        ? this.#world.clock.sinceBoot() - open.startedAtMs
+        : Number.POSITIVE_INFINITY
+      if (found === undefined) {
+        const reason = `${open.service} is no longer in this agent's configuration; what its ${open.verb} came to is not known`
+        this.#ledger!.finish(
+          open.action,
+          { outcome: 'unproven', reason, durationMs: 0 },
+          {
+            type: 'filo.action.finished',
+            subject: instanceName(open.service, this.#host.host),
+            data: { outcome: 'unknown', reason, ...labels(open), operator: open.operator },
+          },
+        )
+      } else this.#actions!.adopt(open, found.subject, elapsedMs, this.#listener(open, origin))
+    }
+  }
+
+  #listener(act: Pick<Act, 'run' | 'step' | 'action'>, origin: Origin): Listener {
+    return {
+      progress: (phase, lines) => this.#voice.progress(origin, labels(act), phase, lines),
+      ended: (ending) => this.#voice.result(origin, labels(act), ending),
+    }
+  }
+
+  async #observe(names: readonly string[], settle: boolean): Promise<Sighted[]> {
+    const known = names.map((name) => this.#services.get(name)).filter((service) => service !== undefined)
+    const definitions = known.map(({ definition }) => definition)
+    const { observer } = this.#world
+    const observations = settle ? await observer.lookSettled(definitions) : await observer.look(definitions)
+    return known.map(({ definition, digest: definitionDigest }, at) => ({
+      service: definition.service,
+      definition: definitionDigest,
+      observation: observations[at]!,
+    }))
+  }
+
+  #seal(
+    { action, run, operator }: { action: string; run: string; operator: string },
+    reason: string,
+  ): ActionRecord {
+    return this.#ledger!.seal(action, run, {
+      type: 'filo.action.sealed',
+      subject: this.#host.host,
+      data: { outcome: 'refused', run, action, operator, reason },
+    })
+  }
+
+  #recordOf(action: string): ActionRecord {
+    const record = this.#ledger!.record(action)
+    return record.status === 'started' && this.#actions!.isOverdue(action)
+      ? { action, status: 'overdue' }
+      : record
+  }
+
+  #refuseAct(act: Act, origin: Origin, reason: Refusal['reason'], detail: string): void {
+    let sealed = false
+    try {
+      // A copy of a command whose action did start is refused, but that action is not sealed by it.
+      sealed = this.#seal(act, cut(`${reason}: ${detail}`)).status === 'sealed'
+    } catch (error) {
+      this.#world.log.error({ err: error, ...labels(act) }, 'a refused action could not be sealed')
+    }
+    this.#voice.refuse(origin, 'act', reason, detail, { action: act.action, sealed })
+  }
+}
+
+function hookName(service: string, at: string): string {
+  return `${service}:${at}`
+}
+
+function labels({ run, step, action }: Pick<Act, 'run' | 'step' | 'action'>) {
+  return { run, step, action }
+}

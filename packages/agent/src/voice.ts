@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto'
+import {
+  cut,
+  limits,
+  NobodyThere,
+  seal,
+  type Act,
+  type ActionRecord,
+  type Answer,
+  type AuditHead,
+  type Clock,
+  type CommandType,
+  type Ending,
+  type Holder,
+  type Progress,
+  type Refusal,
+  type Report,
+  type Sha256,
+  type Sighted,
+  type SigningKey,
+  type Transport,
+} from '@filo/protocol'
+import type { Logger } from 'pino'
+import type { Beacons } from './beacon.ts'
+import type { Ledger } from './ledger.ts'
+
+/** What an answer goes back to. */
+export interface Origin {
+  readonly coordinator: string
+  readonly inReplyTo: Sha256
+}
+
+/** Who speaks. */
+export interface Speaker {
+  readonly fleet: string
+  readonly host: string
+  readonly ledger: Ledger | null
+  readonly beacons: Beacons
+  readonly holder: () => Holder | null
+  readonly hooks: Readonly<Record<string, Sha256>>
+}
+
+type Labels = Pick<Act, 'run' | 'step' | 'action'>
+
+const noHead: AuditHead = { sequence: 0, hash: '0'.repeat(64) }
+
+/** An agent's answers: each says from which life of which host it comes, is signed, and is sent once. */
+export class Voice {
+  readonly #world: {
+    readonly transport: Transport
+    readonly clock: Clock
+    readonly boot: string
+    readonly log: Logger
+  }
+  readonly #key: SigningKey
+  readonly #speaker: Speaker
+  readonly #incarnation = randomUUID()
+  readonly #sending = new Set<Promise<void>>()
+  #answers = 0
+
+  constructor(
+    world: {
+      readonly transport: Transport
+      readonly clock: Clock
+      readonly boot: string
+      readonly log: Logger
+    },
+    key: SigningKey,
+    speaker: Speaker,
+  ) {
+    this.#world = world
+    this.#key = key
+    this.#speaker = speaker
+  }
+
+  report(
+    origin: Origin,
+    told: { readonly observations?: Sighted[]; readonly actions?: ActionRecord[] },
+  ): void {
+    const { holder, hooks } = this.#speaker
+    const body: Report = {
+      ...this.#common(origin),
+      holder: holder(),
+      observations: told.observations ?? [],
+      actions: told.actions ?? [],
+      hooks,
+    }
+    this.#say({ type: 'report', body })
+  }
+
+  progress(origin: Origin, labels: Labels, phase: Progress['phase'], lines: readonly string[]): void {
+    this.#say({ type: 'progress', body: { ...this.#common(origin), ...labels, phase, lines: [...lines] } })
+  }
+
+  result(origin: Origin, labels: Labels, ending: Ending): void {
+    this.#say({ type: 'result', body: { ...this.#common(origin), ...labels, ending } })
+  }
+
+  refuse(
+    origin: Origin,
+    refused: CommandType,
+    reason: Refusal['reason'],
+    detail: string,
+    about: { readonly action?: string; readonly sealed: boolean } = { sealed: false },
+  ): void {
+    this.#world.log.warn({ refused, reason, detail, ...about }, 'refused')
+    const holder = this.#speaker.holder()
+    const body = { ...this.#common(origin), refused, reason, detail: cut(detail), ...about, holder }
+    this.#say({ type: 'refusal', body })
+  }
+
+  /** Resolves when what was said is on its way, or known not to be. */
+  async drain(): Promise<void> {
+    await Promise.all(this.#sending)
+  }
+
+  #common({ coordinator, inReplyTo }: Origin) {
+    const { fleet, host, ledger, beacons } = this.#speaker
+    return {
+      fleet,
+      host,
+      coordinator,
+      inReplyTo,
+      incarnation: this.#incarnation,
+      boot: this.#world.boot,
+      ledger: ledger?.id ?? null,
+      answer: ++this.#answers,
+      beacon: beacons.issue(),
+      clock: this.#world.clock.wall().toISOString(),
+      head: ledger?.audit.head() ?? noHead,
+    }
+  }
+
+  /** One that is lost is asked for again: the ledger has it. */
+  #say(answer: Answer): void {
+    const { bytes } = seal(fitted(answer), this.#key)
+    const sending = this.#world.transport
+      .send({ coordinator: answer.body.coordinator }, bytes)
+      .catch((error: unknown) => {
+        const level = error instanceof NobodyThere ? 'debug' : 'warn'
+        this.#world.log[level]({ err: error, answer: answer.type }, 'an answer was not delivered')
+      })
+      .finally(() => this.#sending.delete(sending))
+    this.#sending.add(sending)
+  }
+}
+
+/**
+ * The answer within `limits.messageBytes`: where sixty services each have much to say, what is beside their state
+ * is left out. JSON in base64 in JSON takes a third more.
+ */
+function fitted(answer: Answer): Answer {
+  if (answer.type !== 'report') return answer
+  const isTooLarge = Buffer.byteLength(JSON.stringify(answer.body)) > (limits.messageBytes - 1024) * 0.75
+  if (!isTooLarge) return answer
+  const observations = answer.body.observations.map((sighted) => {
+    const { processes: _processes, warnings: _warnings, ...rest } = sighted.observation
+    return { ...sighted, observation: { ...rest, detail: cut(rest.detail, 120) } }
+  })
+  return { ...answer, body: { ...answer.body, observations } }
+}
