@@ -29,6 +29,12 @@ export function isGroupAlive(group: ProcessGroup): boolean {
   return membersOf(group).length > 0
 }
 
+/** Whether the process that began the group still runs, as a script does that has not returned. */
+export function isLeaderAlive(group: ProcessGroup): boolean {
+  const leader = readStat(group.pgid)
+  return leader !== undefined && !leader.zombie && leader.startTicks === group.startTicks
+}
+
 /** The processes of a group that still run. */
 export function groupProcesses(group: ProcessGroup): ProcessRef[] {
   return membersOf(group).map(processRef)
@@ -52,7 +58,12 @@ export function processesNamed(names: ReadonlySet<string>): ProcessRef[] {
     .map(processRef)
 }
 
-/** What an operator sees of a process. */
+/** The process of that number as an operator sees it; undefined where it has ended. */
+export function processWithPid(pid: number): ProcessRef | undefined {
+  const stat = readStat(pid)
+  return stat === undefined || stat.zombie ? undefined : processRef(stat)
+}
+
 function processRef({ pid, name }: ProcessStat): ProcessRef {
   const command = printable(commandLine(pid).join(' ')).replaceAll('\n', ' ').trim()
   return { pid, command: cut(command === '' ? `[${name}]` : command, 120) }

@@ -6,7 +6,8 @@ import type { Act, Attempt, Sighting } from './manager.ts'
 // Scripts that answer by the exit codes of LSB 5.0, "Init Script Actions":
 // https://refspecs.linuxfoundation.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/iniscrptact.html
 
-const statusTimeoutMs = 10_000
+/** Below the time that an observation may take as a whole, so that one script that hangs is told by its name. */
+const statusTimeoutMs = 8000
 /** Status scripts that run side by side for one observation. */
 export const statusesAtOnce = 8
 
