@@ -31,17 +31,21 @@ export function selects(filter: EventFilter, event: AuditEvent): boolean {
 /** Deliveries on their way from a transport to the loop that reads them. */
 export class DeliveryQueue implements EventSubscription {
   readonly #end: () => Promise<void>
-  readonly #signal: AbortSignal | undefined
+  #signal: AbortSignal | undefined
   readonly #onAbort = () => void this[Symbol.asyncDispose]()
   #waiting: Delivery[] = []
   #wake = Promise.withResolvers<void>()
   #ending: Promise<void> | undefined
 
   /** @param end gives the place up; called once. */
-  constructor(end: () => Promise<void>, signal?: AbortSignal) {
+  constructor(end: () => Promise<void>) {
     this.#end = end
+  }
+
+  endOn(signal: AbortSignal | undefined): void {
     this.#signal = signal
     signal?.addEventListener('abort', this.#onAbort, { once: true })
+    if (signal?.aborted) this.#onAbort()
   }
 
   push(delivery: Delivery): void {

@@ -155,9 +155,10 @@ class MemoryConsumer {
       this.#attached.delete(attached)
       onEnd()
       this.#pump()
-    }, signal)
+    })
     const attached: Attached = { filter, queue, handed: 0, unacknowledged: 0 }
     this.#attached.add(attached)
+    queue.endOn(signal)
     this.#pump()
     return queue
   }

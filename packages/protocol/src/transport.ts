@@ -38,11 +38,18 @@ export interface EventSubscription extends AsyncIterable<Delivery>, AsyncDisposa
 export interface Transport extends AsyncDisposable {
   /** Receives at `address` from now on, across reconnects. Throws AddressInUse, BrokerUnavailable. */
   open(address: Address, receive: (message: Uint8Array) => void): Promise<Mailbox>
-  /** Hands a message over. Throws NobodyThere, Ambiguous; either way the receiver may have it. */
+  /**
+   * Hands a message over. Throws NobodyThere, Ambiguous; either way the receiver may have it. Throws
+   * BrokerUnavailable when it never left this process, and RangeError for more than `limits.messageBytes`.
+   */
   send(to: Address, message: Uint8Array): Promise<void>
-  /** Resolves when the broker has confirmed the event. Throws Ambiguous. */
+  /** Resolves when the broker has confirmed the event. Throws Ambiguous, BrokerUnavailable. */
   publish(event: AuditEvent): Promise<void>
-  /** The events for `consumer`, from where it last acknowledged; a consumer's first subscription begins now. */
+  /**
+   * The events for `consumer`, from where it last acknowledged; a consumer's first subscription begins now. Of
+   * several subscriptions of one consumer the first is served, the others stand by to take its place. Events
+   * that its filter leaves out are acknowledged unseen. Throws BrokerUnavailable.
+   */
   subscribe(consumer: string, filter: EventFilter, signal?: AbortSignal): Promise<EventSubscription>
   /** Called whenever the connection is lost or back; says so to a person. */
   onStatus(listener: (status: TransportStatus) => void): void
@@ -51,4 +58,7 @@ export interface Transport extends AsyncDisposable {
 export type TransportStatus =
   | { readonly kind: 'connected' }
   | { readonly kind: 'disconnected'; readonly reason: string }
+  /** The broker takes no messages for now: a memory or disk alarm. Followed by `connected`. */
   | { readonly kind: 'blocked'; readonly reason: string }
+  /** After a reconnect another receives at an address of ours; it is asked for until it is free again. */
+  | { readonly kind: 'displaced'; readonly address: Address; readonly reason: string }

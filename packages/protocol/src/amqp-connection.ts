@@ -1,0 +1,213 @@
+import type { Duplex } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import { connect, type Channel, type ChannelModel, type SocketOptions } from 'amqplib'
+import { explain, type AmqpUrl } from './amqp-url.ts'
+import { BrokerUnavailable } from './errors.ts'
+import type { TransportStatus } from './transport.ts'
+
+// C1. There is one way to set up a connection, for the first and for every later one.
+// C2. Whatever goes wrong with a channel ends its connection: there is no half-alive state to reason about.
+// C3. Nothing waits for a broker without a bound: not a connect, not a close, not a caller.
+
+const connectTimeoutMs = 5000
+const closeTimeoutMs = 1000
+const firstDelayMs = 100
+const longestDelayMs = 5000
+
+export interface ConnectionSettings {
+  /** Tried in turn. */
+  readonly urls: readonly AmqpUrl[]
+  /** Shown in the broker's list of connections. */
+  readonly name: string
+  readonly heartbeatSeconds: number
+}
+
+/** One connection, as long as it lasts. */
+export interface Link {
+  readonly model: ChannelModel
+  /** Resolves with the reason when the connection is gone. Never rejects. */
+  readonly lost: Promise<string>
+  /** Ends the connection (C2). */
+  fail(reason: string): void
+}
+
+interface Waiter<Session> {
+  resolve(session: Session): void
+  reject(error: Error): void
+}
+
+/**
+ * A connection that is replaced whenever it is lost, with what `setUp` makes of each: the session. The first
+ * one is there when `open` returns.
+ */
+export class LastingConnection<Session> implements AsyncDisposable {
+  readonly #settings: ConnectionSettings
+  readonly #setUp: (link: Link) => Promise<Session>
+  readonly #report: (status: TransportStatus) => void
+  readonly #closing = new AbortController()
+  readonly #waiters = new Set<Waiter<Session>>()
+  #current: Session | undefined
+  #link: Link | undefined
+  #lastReason = ''
+  #kept: Promise<void> = Promise.resolve()
+
+  private constructor(
+    settings: ConnectionSettings,
+    setUp: (link: Link) => Promise<Session>,
+    report: (status: TransportStatus) => void,
+  ) {
+    this.#settings = settings
+    this.#setUp = setUp
+    this.#report = report
+  }
+
+  /** Throws BrokerUnavailable when no broker of the list can be had now. */
+  static async open<Session>(
+    settings: ConnectionSettings,
+    setUp: (link: Link) => Promise<Session>,
+    report: (status: TransportStatus) => void,
+  ): Promise<LastingConnection<Session>> {
+    const connection = new LastingConnection(settings, setUp, report)
+    const link = await connection.#connect()
+    connection.#kept = connection.#keep(link)
+    return connection
+  }
+
+  /** The session of this moment, if there is one. */
+  get current(): Session | undefined {
+    return this.#current
+  }
+
+  /** The session, now or when there is one again. Throws BrokerUnavailable after `timeoutMs`, and when closed. */
+  async session(timeoutMs: number): Promise<Session> {
+    if (this.#current !== undefined) return this.#current
+    if (this.#closing.signal.aborted) throw new BrokerUnavailable('this transport is closed')
+    const { promise, resolve, reject } = Promise.withResolvers<Session>()
+    const waiter: Waiter<Session> = { resolve, reject }
+    this.#waiters.add(waiter)
+    const timer = setTimeout(() => {
+      reject(new BrokerUnavailable(`no connection to the broker for ${timeoutMs} ms: ${this.#lastReason}`))
+    }, timeoutMs)
+    return promise.finally(() => {
+      clearTimeout(timer)
+      this.#waiters.delete(waiter)
+    })
+  }
+
+  /** From now on a lost connection is not replaced, and nobody waits for one. */
+  stopReconnecting(): void {
+    this.#closing.abort()
+    for (const waiter of this.#waiters) waiter.reject(new BrokerUnavailable('this transport is closed'))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stopReconnecting()
+    const link = this.#link
+    if (link !== undefined) {
+      await briefly(link.model.close())
+      link.fail('closed')
+    }
+    await this.#kept
+  }
+
+  /** One loop for the whole life: connected, lost, connected again. */
+  async #keep(first: Link): Promise<void> {
+    const { signal } = this.#closing
+    let link: Link | undefined = first
+    while (link !== undefined) {
+      const reason = await link.lost
+      if (signal.aborted) return
+      this.#lastReason = reason
+      this.#report({ kind: 'disconnected', reason })
+      link = await this.#reconnect(signal)
+      if (link !== undefined) this.#report({ kind: 'connected' })
+    }
+  }
+
+  async #reconnect(signal: AbortSignal): Promise<Link | undefined> {
+    for (let capMs = firstDelayMs; ; capMs = Math.min(capMs * 2, longestDelayMs)) {
+      // Jitter: a broker that comes back is not met by its whole fleet in one instant.
+      await delay(capMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {})
+      if (signal.aborted) return undefined
+      try {
+        return await this.#connect()
+      } catch (error) {
+        this.#lastReason = (error as Error).message
+      }
+    }
+  }
+
+  async #connect(): Promise<Link> {
+    const failures: string[] = []
+    for (const url of this.#settings.urls) {
+      try {
+        return await this.#connectTo(url)
+      } catch (error) {
+        failures.push(`${url.shown}: ${explain(error)}`)
+      }
+    }
+    throw new BrokerUnavailable(failures.join('; '))
+  }
+
+  async #connectTo(url: AmqpUrl): Promise<Link> {
+    const { heartbeatSeconds, name } = this.#settings
+    const socket: SocketOptions = {
+      noDelay: true,
+      timeout: connectTimeoutMs,
+      clientProperties: { product: 'filo', connection_name: name },
+    }
+    const model = await connect({ ...url.connect, heartbeat: heartbeatSeconds }, socket)
+    const link = this.#watch(model)
+    try {
+      const session = await this.#setUp(link)
+      this.#closing.signal.throwIfAborted()
+      this.#arrive(link, session)
+      return link
+    } catch (error) {
+      link.fail('it could not be set up')
+      throw error
+    }
+  }
+
+  /** Without a turn of the event loop in between: who waited sends before whoever comes next. */
+  #arrive(link: Link, session: Session): void {
+    this.#link = link
+    this.#current = session
+    for (const waiter of this.#waiters) waiter.resolve(session)
+  }
+
+  #watch(model: ChannelModel): Link {
+    const { promise: lost, resolve } = Promise.withResolvers<string>()
+    const end = (reason: string): void => {
+      // At once, not when `lost` is noticed: nobody may be given the session of a connection that is gone.
+      if (this.#link?.model === model) this.#link = this.#current = undefined
+      // amqplib only ends its own side, which would leave a socket open to a broker that is frozen. With an
+      // error, so that amqplib itself learns of it, where it does not know yet.
+      streamOf(model).destroy(new Error(reason))
+      resolve(reason)
+    }
+    let cause: unknown
+    model.on('error', (error) => (cause = error))
+    model.on('close', (error) => end(explain(error ?? cause ?? new Error('closed by the broker'))))
+    model.on('blocked', (reason) => this.#report({ kind: 'blocked', reason }))
+    model.on('unblocked', () => this.#report({ kind: 'connected' }))
+    return { model, lost, fail: (reason) => end(cause === undefined ? reason : explain(cause)) }
+  }
+}
+
+/** Waits for a parting word to a broker that may be frozen or gone (C3); whether it was heard is all the same. */
+export async function briefly(parting: Promise<unknown>): Promise<void> {
+  await Promise.race([parting, delay(closeTimeoutMs, undefined, { ref: false })]).catch(() => {})
+}
+
+function streamOf(model: ChannelModel): Duplex {
+  return (model.connection as unknown as { stream: Duplex }).stream
+}
+
+/** Makes the end of a channel the end of its connection (C2). */
+export function failWith(link: Link, channel: Channel): void {
+  let reason = 'a channel was closed'
+  channel.on('error', (error) => (reason = explain(error)))
+  // A connection that ends closes its channels first, and says why only then.
+  channel.on('close', () => queueMicrotask(() => link.fail(reason)))
+}

@@ -1,0 +1,59 @@
+import type { Options } from 'amqplib'
+import { BrokerUnavailable } from './errors.ts'
+
+/** A broker's address, taken apart, and as it may be shown: without the password. */
+export interface AmqpUrl {
+  readonly shown: string
+  readonly connect: Options.Connect
+}
+
+export function parseAmqpUrl(text: string): AmqpUrl {
+  // The URL class puts its input into the error, and with it the password: that error goes no further.
+  const url = URL.parse(text)
+  if (url === null || url.hostname === '') {
+    throw new BrokerUnavailable(
+      'the URL of the broker is not of the form amqp://user:password@host:port/vhost',
+    )
+  }
+  const protocol = url.protocol.slice(0, -1)
+  const vhost = url.pathname.slice(1)
+  const shown = `${protocol}://${url.username === '' ? '' : `${url.username}@`}${url.host}${url.pathname}`
+  return {
+    shown,
+    connect: {
+      protocol,
+      hostname: url.hostname.replace(/^\[|\]$/g, ''),
+      ...(url.port !== '' && { port: Number(url.port) }),
+      ...((url.username !== '' || url.password !== '') && {
+        username: decodeURIComponent(url.username),
+        password: decodeURIComponent(url.password),
+      }),
+      ...(vhost !== '' && { vhost }),
+    },
+  }
+}
+
+const explanations: readonly (readonly [pattern: RegExp, words: string])[] = [
+  [/ECONNREFUSED/, 'connection refused; is the broker running there?'],
+  [/ENOTFOUND|EAI_AGAIN/, 'no such host'],
+  [/EHOSTUNREACH|ENETUNREACH/, 'no route to the host'],
+  [/ETIMEDOUT/, 'no answer'],
+  [/ACCESS.REFUSED.*(Login|authentication)|ACCESS-REFUSED/i, 'user name or password refused'],
+  [/Expected ConnectionOpenOk/, 'logged in, but the virtual host does not exist or this user may not use it'],
+  [/CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/i, 'its TLS certificate is not trusted'],
+  [/WRONG_VERSION_NUMBER|ERR_SSL|EPROTO/, 'it does not speak TLS on this port; amqp:// instead of amqps://?'],
+  [/closed abruptly during opening|ECONNRESET/, 'it hung up during the handshake; amqp:// to a TLS port?'],
+]
+
+/** Why the broker cannot be had, in words for an operator, with the original ones for whom they help. */
+export function explain(error: unknown): string {
+  const { code, message } = error as { code?: unknown; message?: string }
+  const original = [
+    typeof code === 'string' && !message?.includes(code) ? code : '',
+    message ?? String(error),
+  ]
+    .filter((part) => part !== '')
+    .join(': ')
+  const words = explanations.find(([pattern]) => pattern.test(original))?.[1]
+  return words === undefined ? original : `${words} (${original})`
+}

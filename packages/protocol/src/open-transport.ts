@@ -1,0 +1,23 @@
+import { BrokerUnavailable } from './errors.ts'
+import type { Transport } from './transport.ts'
+
+export interface TransportOptions {
+  /** What an administrator sees of this process in the broker's list of connections: `filo-agent mail1`. */
+  readonly name: string
+  /** How often each side shows that it is alive; three of these without a sign end a connection. */
+  readonly heartbeatSeconds?: number
+  /** How long a message may wait for the broker's confirm before its fate is Ambiguous. */
+  readonly confirmTimeoutMs?: number
+}
+
+/**
+ * Connects to the first broker of a list that answers; the others are for when it is lost. Loads only the
+ * library that the URLs ask for. Throws BrokerUnavailable; never with a password in its message.
+ */
+export async function openTransport(urls: readonly string[], options: TransportOptions): Promise<Transport> {
+  if (urls.length === 0 || !urls.every((url) => /^amqps?:\/\//.test(url))) {
+    throw new BrokerUnavailable('a broker is one or several URLs that begin with amqp:// or amqps://')
+  }
+  const { openAmqp } = await import('./amqp.ts')
+  return openAmqp(urls, options)
+}
