@@ -107,5 +107,5 @@ export function unitName(declared: string): string | undefined {
     ? declared
     : `${declared}.service`
   const isTemplate = /@\.[a-z]+$/.test(name)
-  return /^[A-Za-z0-9:_.\\@-]{1,255}$/.test(name) && !name.startsWith('-') && !isTemplate ? name : undefined
+  return /^[A-Za-z0-9:_\\][A-Za-z0-9:_.\\@-]{0,254}$/.test(name) && !isTemplate ? name : undefined
 }

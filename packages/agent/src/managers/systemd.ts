@@ -218,7 +218,7 @@ function detailOf(unit: Unit, jobType: string | undefined, pids: readonly number
     notes.push(`job ${unit.job} queued${jobType === undefined ? '' : `: ${jobType}`}`)
   if (unit.load !== 'loaded') notes.push(`its unit file: ${unit.load}`)
   if (pids === undefined) notes.push(`its control group ${unit.controlGroup} cannot be read`)
-  else if (unit.active !== 'active' && pids.length > 0) notes.push(`${pids.length} processes are left`)
+  else if (unit.active !== 'active' && pids.length > 0) notes.push(`processes: ${pids.length}`)
   return cut(notes.join('; '))
 }
 
