@@ -1,4 +1,5 @@
 import { closest, distance } from 'fastest-levenshtein'
+import { listing } from './listing.ts'
 
 /** One thing that is wrong with a fleet file, where it is, and what was expected instead. */
 export interface Problem {
@@ -19,7 +20,9 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   if (known.length === 0) return undefined
   const lower = name.toLowerCase()
   const candidate = known.find((each) => each.toLowerCase() === lower) ?? closest(name, known)
-  const allowed = Math.max(1, Math.floor(Math.max(name.length, candidate.length) * 0.4))
+  const longest = Math.max(name.length, candidate.length)
+  // Two for two letters that changed places.
+  const allowed = Math.max(name.length < 3 ? 1 : 2, Math.floor(longest * 0.4))
   return distance(lower, candidate.toLowerCase()) <= allowed ? candidate : undefined
 }
 
@@ -27,8 +30,5 @@ export function nearest(name: string, known: readonly string[]): string | undefi
 export function hint(name: string, known: readonly string[]): string {
   const near = nearest(name, known)
   if (near !== undefined) return `; did you mean "${near}"?`
-  const shown = known.slice(0, 12)
-  if (shown.length === 0) return ''
-  const more = known.length > shown.length ? ` and ${known.length - shown.length} more` : ''
-  return `; known: ${shown.join(', ')}${more}`
+  return known.length === 0 ? '' : `; known: ${listing(known)}`
 }

@@ -2,6 +2,7 @@ import type { FleetFile, ServiceEntry } from './fleet-file.ts'
 import { managerKeys } from './fleet-file.ts'
 import type { FleetText, Path } from './fleet-text.ts'
 import { dotted } from './issue.ts'
+import { listing } from './listing.ts'
 import { hooksOf, itemPath, listOf, managersOf, needOf } from './normalise.ts'
 import { hint } from './problem.ts'
 
@@ -100,7 +101,7 @@ function addNeedFaults(
     const lacking = listOf(entry.hosts).filter((host) => !there.has(host))
     if (lacking.length === 0) continue
     text.add([...at, 'scope'], 'value', () => {
-      return `${dotted(at)}: same-host, but "${need.service}" is not on ${lacking.slice(0, 5).join(', ')}`
+      return `${dotted(at)}: same-host, but "${need.service}" is not on ${listing(lacking)}`
     })
   }
 }

@@ -55,7 +55,10 @@ export const HookStep = z.strictObject({
 export const Step = z.discriminatedUnion('kind', [StartStep, StopStep, ProveStep, HookStep])
 export type Step = z.infer<typeof Step>
 
-/** Stands for many: satisfied when `enough` of its inputs are (all of them where it is absent). */
+/**
+ * Stands for many: satisfied when `enough` of its inputs are (all of them where it is absent). Its inputs are steps
+ * and joins before it, either all in `needs` or all in `follows`; whoever waits for it does so in the same way.
+ */
 export const Join = z.strictObject({ ...waits, enough: z.int().positive().optional() })
 export type Join = z.infer<typeof Join>
 
