@@ -1,0 +1,14 @@
+// `npm run bench -- NAME [ARGUMENT…]`: each benchmark is a file of that name with a `main`.
+
+const benchmarks: Readonly<Record<string, () => Promise<{ main: (args: string[]) => Promise<void> }>>> = {
+  plan: () => import('./plan.ts'),
+}
+
+const [name, ...args] = process.argv.slice(2)
+const benchmark = name === undefined ? undefined : benchmarks[name]
+if (benchmark === undefined) {
+  console.error(`no benchmark ${name ?? 'named'}; expected one of ${Object.keys(benchmarks).join(', ')}`)
+  process.exitCode = 64
+} else {
+  await (await benchmark()).main(args)
+}
