@@ -97,7 +97,6 @@ export class Agent implements AsyncDisposable {
       ledger,
       beacons: this.#beacons,
       holder: () => this.#claims?.holder ?? null,
-      hooks: Object.fromEntries([...this.#hooks].map(([name, hook]) => [name, hook.digest])),
     })
   }
 
@@ -178,7 +177,7 @@ export class Agent implements AsyncDisposable {
           })
           return this.#voice.refuse(origin, 'claim', 'claimed', answer.detail)
         }
-        return this.#voice.report(origin, { observations: await this.#observe(command.body.services, false) })
+        return this.#voice.report(origin, { definitions: this.#digestsOf(command.body.definitions) })
       }
       case 'act':
         return this.#act(command.body, origin, this.#ledger, this.#claims, this.#actions)
@@ -278,6 +277,13 @@ export class Agent implements AsyncDisposable {
       this.#world.log.error({ err: error, ...labels(act) }, 'the start could not be recorded')
       return { reason: 'storage', detail: `the ledger cannot be written: ${String(error)}` }
     }
+  }
+
+  #digestsOf(names: readonly string[]): Record<string, Sha256> {
+    const known = names.map(
+      (name) => [name, (this.#services.get(name) ?? this.#hooks.get(name))?.digest] as const,
+    )
+    return Object.fromEntries(known.filter((entry): entry is [string, Sha256] => entry[1] !== undefined))
   }
 
   #subjectOf(act: Pick<Act, 'verb' | 'service' | 'hook'>): { subject: Subject; digest: Sha256 } | undefined {

@@ -5,7 +5,6 @@ import {
   NobodyThere,
   seal,
   type Act,
-  type ActionRecord,
   type Answer,
   type AuditHead,
   type Clock,
@@ -16,7 +15,6 @@ import {
   type Refusal,
   type Report,
   type Sha256,
-  type Sighted,
   type SigningKey,
   type Transport,
 } from '@filo/protocol'
@@ -37,7 +35,6 @@ export interface Speaker {
   readonly ledger: Ledger | null
   readonly beacons: Beacons
   readonly holder: () => Holder | null
-  readonly hooks: Readonly<Record<string, Sha256>>
 }
 
 type Labels = Pick<Act, 'run' | 'step' | 'action'>
@@ -73,17 +70,14 @@ export class Voice {
     this.#speaker = speaker
   }
 
-  report(
-    origin: Origin,
-    told: { readonly observations?: Sighted[]; readonly actions?: ActionRecord[] },
-  ): void {
-    const { holder, hooks } = this.#speaker
+  report(origin: Origin, told: Partial<Pick<Report, 'observations' | 'actions' | 'definitions'>>): void {
     const body: Report = {
       ...this.#common(origin),
-      holder: holder(),
-      observations: told.observations ?? [],
-      actions: told.actions ?? [],
-      hooks,
+      holder: this.#speaker.holder(),
+      observations: [],
+      actions: [],
+      definitions: {},
+      ...told,
     }
     this.#say({ type: 'report', body })
   }

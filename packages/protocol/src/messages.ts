@@ -10,6 +10,9 @@ import { Observation } from './state.ts'
 const Text = z.string().max(limits.textChars)
 const Services = z.array(Name).max(limits.servicesPerMessage)
 
+/** A service by its name, or a hook as `service:point`. */
+const DefinitionName = z.string().max(80)
+
 /** A number that a host's ledger gives to a claim; it only rises (R8). */
 export const Grant = z.int().positive()
 export type Grant = z.infer<typeof Grant>
@@ -37,7 +40,8 @@ export const Claim = z.strictObject({
   run: RunId,
   /** `run`: from an earlier coordinator of the same run, which is dead; `any`: from whoever holds it. */
   takeOver: z.enum(['no', 'run', 'any']),
-  services: Services,
+  /** Services, and hooks as `service:point`, whose definitions the run relies on: the answer has their digests. */
+  definitions: z.array(DefinitionName).max(limits.servicesPerMessage),
 })
 export type Claim = z.infer<typeof Claim>
 
@@ -170,8 +174,8 @@ export const Report = z.strictObject({
   holder: Holder.nullable(),
   observations: z.array(Sighted).max(limits.servicesPerMessage),
   actions: z.array(ActionRecord).max(limits.actionsPerMessage),
-  /** Digests of the hooks that this host runs, `service:point`. */
-  hooks: z.record(z.string().max(130), Sha256).optional(),
+  /** The digests that were asked for; one that is missing is not in the agent's configuration. */
+  definitions: z.record(DefinitionName, Sha256),
 })
 export type Report = z.infer<typeof Report>
 

@@ -6,21 +6,30 @@ import type { Proof, RunEvent } from './run-event.ts'
 // What an answer means to the run, as events. R4: an answer that says nothing makes nothing. R10: what is claimed
 // to be done is believed only when the observation beside it proves it.
 
-/** Where and when an observation came from: a proof without what was seen. */
-export type Provenance = Omit<Proof, 'observation'>
+/** Which answer of which life of a host. */
+export type Answered = Pick<Proof, 'incarnation' | 'boot' | 'answer'>
 
-/** What the ending of an action makes of its step. Repeated and late words change nothing that has ended. */
+/**
+ * What the ending of an action makes of its step. Repeated and late words change nothing that has ended. What the
+ * ending saw was asked for when the action was sent, however late it is heard of.
+ */
 export function interpretEnding(
   state: RunState,
   index: number,
   action: string,
   ending: Ending,
-  provenance: Provenance,
+  answered: Answered,
+  nowMs: number,
 ): RunEvent[] {
   const stepState = state.steps[index]!
   const isWaitedFor = stepState.phase === 'sent' || stepState.phase === 'unknown'
   if (!isWaitedFor || stepState.action?.id !== action) return amend(state, index, action, ending)
-  const proof = ending.observation && { ...provenance, observation: ending.observation }
+  const { session, atMs: askedAtMs } = stepState.action
+  const { incarnation, boot, answer } = answered
+  const proof = ending.observation && {
+    ...{ session, askedAtMs, incarnation, boot, answer },
+    observation: ending.observation,
+  }
   const at = { step: index, action }
   switch (ending.outcome) {
     case 'changed':
@@ -36,7 +45,7 @@ export function interpretEnding(
       return [{ type: 'failed', ...at, reason: ending.reason, ending, ...(proof && { proof }) }]
     case 'unproven':
     case 'overdue':
-      return becomeUnknown(state, index, action, ending.reason, provenance)
+      return becomeUnknown(state, index, action, ending.reason, nowMs)
   }
 }
 
@@ -45,10 +54,10 @@ function becomeUnknown(
   step: number,
   action: string,
   reason: string,
-  { askedAtMs }: Provenance,
+  atMs: number,
 ): RunEvent[] {
   if (state.steps[step]!.phase === 'unknown') return []
-  return [{ type: 'unknown', step, action, reason, atMs: askedAtMs }]
+  return [{ type: 'unknown', step, action, reason, atMs }]
 }
 
 function amend(state: RunState, step: number, action: string, ending: Ending): RunEvent[] {

@@ -15,7 +15,7 @@ export const Proof = z.strictObject({
   observation: Observation,
   /** The session of the run that asked: the clock of another coordinator process means nothing here. */
   session: z.int().positive(),
-  /** When it was asked for, by that session's monotonic clock, milliseconds. */
+  /** When it was asked for, by that session's monotonic clock, milliseconds: for what an action saw, when it was sent. */
   askedAtMs: z.number(),
   incarnation: Id,
   boot: Id,
@@ -90,6 +90,8 @@ export const Sent = z.strictObject({
   grant: Grant,
   /** The ledger that gave the grant: only its seal is believed (R6). */
   ledger: Id,
+  /** By the session's clock: what the action will prove was asked for then. */
+  atMs: z.number(),
 })
 
 /** The step's state is proven, or its hook ran, or there was nothing for the hook to do. */

@@ -39,8 +39,14 @@ export interface StepState {
   phase: Phase
   /** The session in which the phase was entered: what failed in an earlier one may be tried again. */
   session: number
-  /** The newest action, and the grant and ledger it was sent under. */
-  action?: { readonly id: string; readonly grant: number; readonly ledger: string }
+  /** The newest action: the grant and ledger it was sent under, and when, by the clock of which session. */
+  action?: {
+    readonly id: string
+    readonly grant: number
+    readonly ledger: string
+    readonly session: number
+    readonly atMs: number
+  }
   /** Actions of this step in this session; bounds what is sent again after a seal. */
   attempts: number
   /** Whether an action of this step may have changed something: its `after` hook is due. */
@@ -230,7 +236,13 @@ function evolveStep(state: RunState, event: StepEvent): void {
   }
   switch (event.type) {
     case 'sent':
-      stepState.action = { id: event.action, grant: event.grant, ledger: event.ledger }
+      stepState.action = {
+        id: event.action,
+        grant: event.grant,
+        ledger: event.ledger,
+        session: state.session,
+        atMs: event.atMs,
+      }
       stepState.attempts += 1
       stepState.hadActed = stepState.mayHaveActed
       stepState.mayHaveActed = true

@@ -1,0 +1,369 @@
+import { instanceName, judge, type Clock, type Ending, type Observation, type Report } from '@filo/protocol'
+import { stepName } from '../plan/plan.ts'
+import { auditOf } from '../run/audit.ts'
+import { decide, proofAgeMs } from '../run/decide.ts'
+import { interpretEnding, interpretObservation, interpretProof, type Answered } from '../run/interpret.ts'
+import { evolve, fold, goalOf, type RunState } from '../run/run.ts'
+import type { FailurePolicy, Proof, RunEvent, RunOutcome } from '../run/run-event.ts'
+import type { Journal, RunRecord, RunRequest } from './journal.ts'
+import { Hosts, type HostWord } from './hosts.ts'
+import { Inbox } from './inbox.ts'
+import type { Heard, Link } from './link.ts'
+
+// One loop with one writer: take what arrived, fold it, ask `decide` what may be done, append all of it in one
+// transaction, then send. Questions run side by side; events are recorded one after another.
+//
+// R1. Nothing leaves before the events that led to it are on disk.
+// R2. The state is only ever changed by events that are appended.
+
+/** How the operator wants the run to be carried out. */
+export interface SessionOptions {
+  readonly policy: FailurePolicy
+  /** How long silent hosts and unknown steps are asked again before the session ends, milliseconds. */
+  readonly patienceMs: number
+  /** `run` when the run is resumed: from its dead coordinator; `any`: from whoever holds a host. */
+  readonly takeOver: 'no' | 'run' | 'any'
+}
+
+/** Who watches the run go by. */
+export interface RunWatcher {
+  /** Something happened; `state` is only valid during the call. */
+  onEvents(state: RunState, events: readonly RunEvent[]): void
+  /** An action gave a sign of life. */
+  onProgress(step: number, phase: string, lines: readonly string[]): void
+}
+
+export interface ExecutorWorld {
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly link: Link
+  readonly newId: () => string
+}
+
+/** How long the loop sleeps when nothing arrives: time alone opens and closes gates. */
+const tickMs = 100
+/** How often requests of operators are looked for. */
+const requestsEveryMs = 250
+
+/**
+ * Carries out a session of a run, to its end. The caller holds the run's lock. An aborted `interrupt` sends nothing
+ * new and waits for what is in flight. Throws when the journal cannot be written: then nothing more is sent.
+ */
+export async function execute(
+  world: ExecutorWorld,
+  record: RunRecord,
+  options: SessionOptions,
+  watcher: RunWatcher,
+  interrupt: AbortSignal,
+): Promise<RunState> {
+  const session = new Session(world, record, options, watcher)
+  return await session.carryOut(interrupt)
+}
+
+type Item = HostWord | { readonly kind: 'interrupt' }
+
+class Session {
+  readonly #world: ExecutorWorld
+  readonly #record: RunRecord
+  readonly #watcher: RunWatcher
+  readonly #options: SessionOptions
+  readonly #state: RunState
+  readonly #inbox: Inbox<Item>
+  readonly #hosts: Hosts
+  /** Events that are folded and not yet appended. */
+  #fresh: RunEvent[] = []
+  /** When a `prove` step was first asked for in this session. */
+  readonly #firstAskedMs = new Map<number, number>()
+  #requestsAtMs = 0
+
+  constructor(world: ExecutorWorld, record: RunRecord, options: SessionOptions, watcher: RunWatcher) {
+    this.#world = world
+    this.#record = record
+    this.#options = options
+    this.#watcher = watcher
+    this.#state = fold(record.plan, world.journal.events(record.run))
+    this.#inbox = new Inbox(world.clock)
+    this.#hosts = new Hosts(world, record, options.takeOver, (word) => this.#inbox.push(word))
+  }
+
+  async carryOut(interrupt: AbortSignal): Promise<RunState> {
+    const { clock, link } = this.#world
+    const onInterrupt = (): void => this.#inbox.push({ kind: 'interrupt' })
+    interrupt.addEventListener('abort', onInterrupt, { once: true })
+    if (interrupt.aborted) onInterrupt()
+    this.#note({
+      type: 'session-opened',
+      session: this.#state.session + 1,
+      coordinator: link.identity.coordinator,
+      operator: link.identity.operator,
+      policy: this.#options.policy,
+      patienceMs: this.#options.patienceMs,
+      atMs: clock.now(),
+    })
+    try {
+      for (;;) {
+        const outcome = this.#turn()
+        if (outcome !== null) break
+        for (const item of await this.#inbox.take(tickMs)) this.#interpret(item)
+      }
+      await this.#hosts.release(this.#state)
+    } finally {
+      interrupt.removeEventListener('abort', onInterrupt)
+    }
+    return this.#state
+  }
+
+  /** Decides, makes it durable, and then does it. Gives the outcome when the session is over. */
+  #turn(): RunOutcome | null {
+    const nowMs = this.#world.clock.now()
+    if (nowMs >= this.#requestsAtMs) this.#takeRequests(nowMs)
+    let decision = decide(this.#state, nowMs)
+    while (decision.unneeded.length > 0) {
+      for (const step of decision.unneeded) {
+        const reason = 'there is nothing to do for it'
+        this.#note({ type: 'done', step, outcome: 'unneeded', reason })
+      }
+      decision = decide(this.#state, nowMs)
+    }
+    const sending = decision.send.map((step) => {
+      const host = this.#state.hosts.get(this.#record.plan.steps[step]!.host)
+      if (host?.kind !== 'claimed') throw new Error('a step may only be sent to a host that is claimed')
+      const action = this.#world.newId()
+      this.#note({ type: 'sent', step, action, grant: host.grant, ledger: host.ledger, atMs: nowMs })
+      return { step, action, grant: host.grant }
+    })
+    if (decision.end !== null) this.#note({ type: 'session-ended', outcome: decision.end })
+    this.#flush()
+    for (const { step, action, grant } of sending) this.#hosts.act(step, action, grant)
+    for (const step of decision.observe) {
+      if (!this.#firstAskedMs.has(step)) this.#firstAskedMs.set(step, nowMs)
+    }
+    this.#hosts.observe(decision.observe, nowMs)
+    this.#hosts.tend(this.#state, nowMs)
+    return decision.end
+  }
+
+  #note(event: RunEvent): void {
+    evolve(this.#state, event)
+    this.#fresh.push(event)
+  }
+
+  #flush(): void {
+    if (this.#fresh.length === 0) return
+    const events = this.#fresh
+    this.#fresh = []
+    const { run, plan } = this.#record
+    const drafts = events.map((event) => auditOf(run, plan, event)).filter((draft) => draft !== undefined)
+    this.#world.journal.append(run, events, drafts)
+    this.#watcher.onEvents(this.#state, events)
+  }
+
+  #interpret(item: Item): void {
+    switch (item.kind) {
+      case 'interrupt':
+        if (this.#state.stopping !== null) return
+        return this.#note({
+          type: 'stopping',
+          why: 'interrupted',
+          operator: this.#world.link.identity.operator,
+        })
+      case 'claim-heard':
+        return this.#interpretClaim(item.host, item.heard)
+      case 'observe-heard':
+        return this.#interpretObservations(item.host, item.services, item.heard)
+      case 'inquire-heard':
+        return this.#interpretInquiry(item.step, item.action, item.heard)
+      case 'act-heard':
+        return this.#interpretActAnswer(item)
+      case 'act-lost':
+        return this.#becomeUnknown(item.step, item.action, item.reason)
+    }
+  }
+
+  #interpretClaim(host: string, heard: Heard): void {
+    const known = this.#state.hosts.get(host)
+    if (heard.kind === 'silent') {
+      if (known?.kind === 'silent' && known.reason === heard.reason) return
+      return this.#note({ type: 'silent', host, reason: heard.reason, atMs: heard.askedAtMs })
+    }
+    if (heard.kind === 'refusal') {
+      const { detail, holder } = heard.refusal
+      if (known?.kind === 'claimed') return this.#note({ type: 'fenced', host, holder })
+      return this.#note({ type: 'claim-refused', host, reason: detail, holder })
+    }
+    const { holder, ledger, incarnation, boot } = heard.report
+    if (holder === null || ledger === null) return
+    const isSame =
+      known?.kind === 'claimed' &&
+      known.grant === holder.grant &&
+      known.incarnation === incarnation &&
+      known.ledger === ledger
+    if (isSame) return
+    const wrong = this.#hosts.wrongDefinitions(host, heard.report.definitions)
+    if (wrong.length === 0)
+      return this.#note({ type: 'claimed', host, grant: holder.grant, ledger, incarnation, boot })
+    const reason = `the agent of ${host} knows ${wrong.join(', ')} otherwise or not at all: write it its configuration anew (filo agent-config ${host})`
+    this.#note({ type: 'claim-refused', host, reason, holder: null })
+  }
+
+  #interpretObservations(host: string, services: readonly string[], heard: Heard): void {
+    // The host is asked for itself again: its answer, or its silence, says what this one means.
+    if (heard.kind === 'silent') return this.#hosts.claimSoon(host)
+    if (heard.kind === 'refusal') return
+    const { report, askedAtMs } = heard
+    const seen = new Map(report.observations.map((sighted) => [sighted.service, sighted]))
+    for (const service of services) {
+      const sighted = seen.get(service)
+      const isAsPlanned = sighted?.definition === this.#record.plan.services[service]?.definition
+      const observation =
+        isAsPlanned && sighted ? sighted.observation : unseeable(this.#world.clock, host, service)
+      const { incarnation, boot, answer } = report
+      const proof: Proof = { session: this.#state.session, askedAtMs, incarnation, boot, answer, observation }
+      for (const event of interpretObservation(this.#state, service, host, proof)) this.#note(event)
+      for (const step of this.#hosts.proveStepsOf(instanceName(service, host))) {
+        const first = this.#firstAskedMs.get(step)
+        if (first === undefined) continue
+        for (const event of interpretProof(this.#state, step, first, proof)) this.#note(event)
+      }
+    }
+  }
+
+  #interpretActAnswer({ step, action, answer }: Extract<HostWord, { kind: 'act-heard' }>): void {
+    if (answer.type === 'progress') {
+      return this.#watcher.onProgress(step, answer.body.phase, answer.body.lines)
+    }
+    if (answer.type === 'result') {
+      if (answer.body.action !== action) return
+      return this.#takeEnding(step, action, answer.body.ending, answer.body)
+    }
+    const { reason, detail, sealed, holder } = answer.body
+    const { host } = this.#record.plan.steps[step]!
+    if (reason === 'grant') {
+      const isOurs = holder === null || holder.coordinator === this.#world.link.identity.coordinator
+      if (isOurs) this.#hosts.claimSoon(host)
+      else if (this.#state.hosts.get(host)?.kind === 'claimed') this.#note({ type: 'fenced', host, holder })
+    }
+    // A refusal that bars nothing says nothing of what another copy of the command may have done.
+    if (!sealed || !this.#isWaitedFor(step, action)) return
+    if (passing.has(reason)) {
+      const retryAtMs = this.#world.clock.now() + (reason === 'beacon' ? 0 : retryMs)
+      return this.#note({ type: 'sealed', step, action, reason: detail, retryAtMs })
+    }
+    this.#note({ type: 'failed', step, action, reason: `the agent refused (${reason}): ${detail}` })
+  }
+
+  #interpretInquiry(step: number, action: string, heard: Heard): void {
+    if (!this.#isWaitedFor(step, action)) return
+    const { host } = this.#record.plan.steps[step]!
+    if (heard.kind !== 'report') {
+      const reason = heard.kind === 'silent' ? heard.reason : heard.refusal.detail
+      if (heard.kind === 'silent') this.#hosts.claimSoon(host)
+      return this.#becomeUnknown(step, action, reason)
+    }
+    const { report } = heard
+    const told = report.actions.find((one) => one.action === action)
+    if (told === undefined) return
+    const isOverdue = told.status === 'overdue'
+    if (told.status === 'started' || isOverdue) {
+      const isUnknown = this.#state.steps[step]!.phase === 'unknown'
+      if (isUnknown && !isOverdue) this.#note({ type: 'running', step, action })
+      return
+    }
+    if (told.status === 'finished' && told.ending !== undefined) {
+      return this.#takeEnding(step, action, told.ending, report)
+    }
+    const isSameLedger = report.ledger === this.#state.steps[step]!.action?.ledger
+    if (told.status === 'sealed' && isSameLedger) {
+      return this.#note({
+        type: 'sealed',
+        step,
+        action,
+        reason: 'it never started, and now never will',
+        retryAtMs: this.#world.clock.now(),
+      })
+    }
+    if (told.status === 'never-heard' && isSameLedger) return this.#hosts.seal(step, action)
+    this.#becomeUnknown(
+      step,
+      action,
+      `the agent of ${host} has a new ledger and no memory of what was asked before`,
+    )
+    this.#resolveByObservation(step, action, report)
+  }
+
+  #takeEnding(step: number, action: string, ending: Ending, answered: Answered): void {
+    const nowMs = this.#world.clock.now()
+    for (const event of interpretEnding(this.#state, step, action, ending, answered, nowMs)) this.#note(event)
+  }
+
+  /**
+   * R6: of a ledger that is new nothing is believed but what its agent sees itself. A command from before can no
+   * longer start there, for its beacon was another process's.
+   */
+  #resolveByObservation(step: number, action: string, report: Report): void {
+    const planned = this.#record.plan.steps[step]!
+    if (planned.kind === 'hook') return
+    const nowMs = this.#world.clock.now()
+    const proof = this.#state.instances.get(instanceName(planned.service, planned.host))?.proof
+    const isOfThisLife = proof?.incarnation === report.incarnation && nowMs - proof.askedAtMs <= proofAgeMs
+    if (proof === undefined || !isOfThisLife) return this.#hosts.observe([step], nowMs)
+    const { observation } = proof
+    const settleMs = this.#record.plan.services[planned.service]?.settleMs ?? 0
+    if (judge(observation, goalOf(planned)!, settleMs) !== 'proves') return this.#hosts.observe([step], nowMs)
+    this.#note({ type: 'done', step, action, outcome: 'observed', reason: observation.detail, proof })
+  }
+
+  #becomeUnknown(step: number, action: string, reason: string): void {
+    const { phase } = this.#state.steps[step]!
+    if (phase !== 'sent' || !this.#isWaitedFor(step, action)) return
+    this.#note({ type: 'unknown', step, action, reason, atMs: this.#world.clock.now() })
+  }
+
+  #isWaitedFor(step: number, action: string): boolean {
+    const { phase, action: newest } = this.#state.steps[step]!
+    return (phase === 'sent' || phase === 'unknown') && newest?.id === action
+  }
+
+  #takeRequests(nowMs: number): void {
+    this.#requestsAtMs = nowMs + requestsEveryMs
+    const { journal } = this.#world
+    for (const request of journal.requests(this.#record.run)) {
+      const answer = this.#carry(request)
+      this.#flush()
+      journal.answer(request.id, answer)
+    }
+  }
+
+  #carry(request: RunRequest): { accepted: boolean; detail: string } {
+    const { operator, reason } = request
+    switch (request.kind) {
+      case 'cancel':
+        if (this.#state.stopping === null) this.#note({ type: 'stopping', why: 'cancelled', operator })
+        return { accepted: true, detail: 'nothing new is sent; what is in flight is awaited' }
+      case 'abort':
+        for (const step of this.#state.inFlight) this.#hosts.abort(this.#state, step)
+        if (this.#state.stopping === null) this.#note({ type: 'stopping', why: 'cancelled', operator })
+        return { accepted: true, detail: 'nothing new is sent; what is in flight is cut short' }
+      case 'waive': {
+        const step = this.#record.plan.steps.findIndex((one) => stepName(one) === request.step)
+        const phase = this.#state.steps[step]?.phase
+        if (phase === undefined) return { accepted: false, detail: `the plan has no step "${request.step}"` }
+        if (phase === 'done' || phase === 'sent' || phase === 'waived') {
+          return { accepted: false, detail: `"${request.step}" is ${phase}: there is nothing to waive` }
+        }
+        this.#note({ type: 'waived', step, operator, reason })
+        return { accepted: true, detail: `"${request.step}" counts as done, without proof, on your word` }
+      }
+    }
+  }
+}
+
+/** Refusals that may be gone in a moment; others are told to the operator at once. */
+const passing: ReadonlySet<string> = new Set(['beacon', 'busy', 'grant', 'storage', 'sealed'])
+const retryMs = 1000
+
+function unseeable(clock: Clock, host: string, service: string): Observation {
+  const detail = `the agent of ${host} knows ${service} otherwise or not at all: write it its configuration anew (filo agent-config ${host})`
+  const seenAt = clock.wall().toISOString()
+  return { state: 'unknown', live: 'unknown', detail, manager: 'command', heldMs: 0, seenAt }
+}

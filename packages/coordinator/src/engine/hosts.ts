@@ -1,0 +1,280 @@
+import {
+  instanceName,
+  limits,
+  type Clock,
+  type HookPoint,
+  type InstanceName,
+  type Sha256,
+} from '@filo/protocol'
+import { stepName, type Plan } from '../plan/plan.ts'
+import type { RunState } from '../run/run.ts'
+import type { RunRecord } from './journal.ts'
+import type { ActAnswer, Heard, Link } from './link.ts'
+
+/** What was heard of a host, for the executor's loop. */
+export type HostWord =
+  | { readonly kind: 'claim-heard'; readonly host: string; readonly heard: Heard }
+  | {
+      readonly kind: 'observe-heard'
+      readonly host: string
+      readonly services: readonly string[]
+      readonly heard: Heard
+    }
+  | { readonly kind: 'inquire-heard'; readonly step: number; readonly action: string; readonly heard: Heard }
+  | { readonly kind: 'act-heard'; readonly step: number; readonly action: string; readonly answer: ActAnswer }
+  | { readonly kind: 'act-lost'; readonly step: number; readonly action: string; readonly reason: string }
+
+/** How long a claim, an inquiry, a seal may take. An agent answers these at once, or not at all. */
+const answerTimeoutMs = 5000
+/** An observation may wait for a slow status command and a settle time. */
+const observeTimeoutMs = 20_000
+const releaseTimeoutMs = 2000
+/** Silence after which a claim is renewed: a third of the lease, so that a lost message costs nothing (R8). */
+const renewAfterMs = 10_000
+const claimAgainMs = 1000
+/** R11: silence about an action after which it is asked about; and how often once it is unknown. */
+const inquireAfterMs = 10_000
+const inquireAgainMs = 2000
+/** How soon an observation that proved nothing is asked for again. */
+const observeAgainMs = 500
+const tendEveryMs = 100
+
+interface HostLine {
+  readonly definitions: ReadonlyMap<string, Sha256>
+  beacon: string | undefined
+  incarnation: string | undefined
+  isClaiming: boolean
+  claimAtMs: number
+}
+
+/** The executor's conversations with the hosts of a plan: who is asked what, when, and when again. */
+export class Hosts {
+  readonly #link: Link
+  readonly #clock: Clock
+  readonly #run: string
+  readonly #plan: Plan
+  readonly #takeOver: 'no' | 'run' | 'any'
+  readonly #hear: (word: HostWord) => void
+  readonly #lines = new Map<string, HostLine>()
+  readonly #proveSteps = new Map<InstanceName, number[]>()
+  /** Per instance: when it may be observed again; Infinity while an answer is awaited. */
+  readonly #observeAtMs = new Map<InstanceName, number>()
+  /** Per step in flight or unknown: when it is asked about; Infinity while an answer is awaited. */
+  readonly #inquireAtMs = new Map<number, number>()
+  #tendAtMs = 0
+
+  constructor(
+    { link, clock }: { readonly link: Link; readonly clock: Clock },
+    { run, plan }: RunRecord,
+    takeOver: 'no' | 'run' | 'any',
+    hear: (word: HostWord) => void,
+  ) {
+    this.#link = link
+    this.#clock = clock
+    this.#run = run
+    this.#plan = plan
+    this.#takeOver = takeOver
+    this.#hear = hear
+    for (const [host, definitions] of definitionsByHost(plan)) {
+      this.#lines.set(host, {
+        definitions,
+        beacon: undefined,
+        incarnation: undefined,
+        isClaiming: false,
+        claimAtMs: 0,
+      })
+    }
+    plan.steps.forEach((step, index) => {
+      if (step.kind !== 'prove') return
+      const name = instanceName(step.service, step.host)
+      this.#proveSteps.set(name, [...(this.#proveSteps.get(name) ?? []), index])
+    })
+  }
+
+  proveStepsOf(name: InstanceName): readonly number[] {
+    return this.#proveSteps.get(name) ?? []
+  }
+
+  /** Which of the definitions that the plan relies on a host's agent has otherwise or not at all. */
+  wrongDefinitions(host: string, told: Readonly<Record<string, Sha256>>): string[] {
+    const wanted = [...this.#lines.get(host)!.definitions]
+    return wanted.filter(([name, digest]) => told[name] !== digest).map(([name]) => name)
+  }
+
+  /** Sends an action that the journal has as sent. */
+  act(step: number, action: string, grant: number): void {
+    const planned = this.#plan.steps[step]!
+    if (planned.kind === 'prove') throw new Error('a prove step has no action')
+    const line = this.#lines.get(planned.host)!
+    this.#inquireAtMs.set(step, this.#clock.now() + inquireAfterMs)
+    const content = {
+      run: this.#run,
+      step: stepName(planned),
+      action,
+      service: planned.service,
+      grant,
+      beacon: line.beacon ?? '',
+      ...(planned.kind === 'hook'
+        ? { verb: 'hook' as const, hook: planned.at, definition: planned.definition }
+        : { verb: planned.kind, definition: this.#plan.services[planned.service]!.definition }),
+    }
+    this.#link
+      .act(planned.host, content, (answer) => {
+        this.#note(planned.host, answer.body)
+        this.#inquireAtMs.set(step, this.#clock.now() + inquireAfterMs)
+        this.#hear({ kind: 'act-heard', step, action, answer })
+      })
+      .catch((error: unknown) => {
+        const reason = error instanceof Error ? error.message : String(error)
+        this.#inquireAtMs.set(step, this.#clock.now())
+        this.#hear({ kind: 'act-lost', step, action, reason })
+      })
+  }
+
+  /** Observes the instances of these steps, each host asked once for all of its own. */
+  observe(steps: readonly number[], nowMs: number): void {
+    const byHost = new Map<string, string[]>()
+    for (const index of steps) {
+      const { service, host } = this.#plan.steps[index]!
+      const name = instanceName(service, host)
+      if ((this.#observeAtMs.get(name) ?? 0) > nowMs) continue
+      this.#observeAtMs.set(name, Number.POSITIVE_INFINITY)
+      const services = byHost.get(host)
+      if (services === undefined) byHost.set(host, [service])
+      else services.push(service)
+    }
+    for (const [host, all] of byHost) {
+      for (let at = 0; at < all.length; at += limits.servicesPerMessage) {
+        const services = all.slice(at, at + limits.servicesPerMessage)
+        void this.#ask(host, 'observe', { services, settle: true }, observeTimeoutMs).then((heard) => {
+          const againMs = this.#clock.now() + observeAgainMs
+          for (const service of services) this.#observeAtMs.set(instanceName(service, host), againMs)
+          this.#hear({ kind: 'observe-heard', host, services, heard })
+        })
+      }
+    }
+  }
+
+  /** Asks what time makes due: claims and their renewal, and what became of actions. */
+  tend(state: RunState, nowMs: number): void {
+    if (nowMs < this.#tendAtMs) return
+    this.#tendAtMs = nowMs + tendEveryMs
+    for (const [host, line] of this.#lines) {
+      const known = state.hosts.get(host)!
+      if (known.kind === 'refused' || known.kind === 'fenced') continue
+      if (!line.isClaiming && nowMs >= line.claimAtMs) this.#claim(host, line)
+    }
+    for (const step of state.inFlight) this.#inquireWhenDue(state, step, nowMs)
+    for (const step of state.unknown) this.#inquireWhenDue(state, step, nowMs)
+  }
+
+  /** Claims a host again without waiting for its renewal: something about it has changed. */
+  claimSoon(host: string): void {
+    const line = this.#lines.get(host)!
+    line.claimAtMs = Math.min(line.claimAtMs, this.#clock.now())
+    this.#tendAtMs = 0
+  }
+
+  /** Bars an action of which the agent has never heard. */
+  seal(step: number, action: string): void {
+    const { host } = this.#plan.steps[step]!
+    this.#inquireAtMs.set(step, Number.POSITIVE_INFINITY)
+    void this.#ask(host, 'seal', { run: this.#run, action }, answerTimeoutMs).then((heard) => {
+      this.#inquireAtMs.set(step, this.#clock.now() + inquireAgainMs)
+      this.#hear({ kind: 'inquire-heard', step, action, heard })
+    })
+  }
+
+  /** Cuts an action short; what becomes of it is heard as its result. */
+  abort(state: RunState, step: number): void {
+    const { host } = this.#plan.steps[step]!
+    const { action } = state.steps[step]!
+    const known = state.hosts.get(host)
+    if (action === undefined || known?.kind !== 'claimed') return
+    const content = { run: this.#run, action: action.id, grant: known.grant }
+    void this.#ask(host, 'abort', content, answerTimeoutMs)
+  }
+
+  /** Gives all hosts back; a host that does not hear of it gives itself back when the lease ends. */
+  async release(state: RunState): Promise<void> {
+    const claimed = [...state.hosts].flatMap(([host, known]) =>
+      known.kind === 'claimed' ? [{ host, grant: known.grant }] : [],
+    )
+    await Promise.all(
+      claimed.map(({ host, grant }) =>
+        this.#ask(host, 'release', { run: this.#run, grant }, releaseTimeoutMs),
+      ),
+    )
+  }
+
+  #claim(host: string, line: HostLine): void {
+    line.isClaiming = true
+    line.claimAtMs = Number.POSITIVE_INFINITY
+    // Once it is ours it is only renewed: what took over a host does so once.
+    const takeOver = line.incarnation === undefined ? this.#takeOver : 'no'
+    void this.#claimAll(host, line, takeOver).then((heard) => {
+      line.isClaiming = false
+      const isHeard = heard.kind !== 'silent'
+      line.claimAtMs = Math.min(line.claimAtMs, this.#clock.now() + (isHeard ? renewAfterMs : claimAgainMs))
+      if (heard.kind === 'report') line.incarnation = heard.report.incarnation
+      this.#hear({ kind: 'claim-heard', host, heard })
+    })
+  }
+
+  /** One claim for each batch of definitions; the last answer, with the digests of all. */
+  async #claimAll(host: string, line: HostLine, takeOver: 'no' | 'run' | 'any'): Promise<Heard> {
+    const names = [...line.definitions.keys()]
+    let told: Record<string, Sha256> = {}
+    for (let at = 0; ; at += limits.servicesPerMessage) {
+      const definitions = names.slice(at, at + limits.servicesPerMessage)
+      const heard = await this.#ask(host, 'claim', { run: this.#run, takeOver, definitions }, answerTimeoutMs)
+      if (heard.kind !== 'report') return heard
+      told = { ...told, ...heard.report.definitions }
+      const isLast = at + limits.servicesPerMessage >= names.length
+      if (isLast) return { ...heard, report: { ...heard.report, definitions: told } }
+    }
+  }
+
+  #inquireWhenDue(state: RunState, step: number, nowMs: number): void {
+    const { host } = this.#plan.steps[step]!
+    const { action } = state.steps[step]!
+    if (action === undefined || state.hosts.get(host)?.kind !== 'claimed') return
+    if (nowMs < (this.#inquireAtMs.get(step) ?? 0)) return
+    this.#inquireAtMs.set(step, Number.POSITIVE_INFINITY)
+    const content = { run: this.#run, actions: [action.id] }
+    void this.#ask(host, 'inquire', content, answerTimeoutMs).then((heard) => {
+      this.#inquireAtMs.set(step, this.#clock.now() + inquireAgainMs)
+      this.#hear({ kind: 'inquire-heard', step, action: action.id, heard })
+    })
+  }
+
+  readonly #ask: Link['ask'] = async (host, type, content, timeoutMs) => {
+    const heard = await this.#link.ask(host, type, content, timeoutMs)
+    if (heard.kind === 'report') this.#note(host, heard.report)
+    if (heard.kind === 'refusal') this.#note(host, heard.refusal)
+    return heard
+  }
+
+  /** Keeps the newest beacon, and notices that an agent has been restarted. */
+  #note(host: string, voice: { readonly beacon: string; readonly incarnation: string }): void {
+    const line = this.#lines.get(host)!
+    line.beacon = voice.beacon
+    if (line.incarnation !== undefined && line.incarnation !== voice.incarnation) this.claimSoon(host)
+    else if (!line.isClaiming) line.claimAtMs = this.#clock.now() + renewAfterMs
+  }
+}
+
+function definitionsByHost(plan: Plan): Map<string, Map<string, Sha256>> {
+  const hosts = new Map<string, Map<string, Sha256>>()
+  for (const step of plan.steps) {
+    let definitions = hosts.get(step.host)
+    if (definitions === undefined) hosts.set(step.host, (definitions = new Map()))
+    if (step.kind === 'hook') definitions.set(hookName(step.service, step.at), step.definition)
+    else definitions.set(step.service, plan.services[step.service]!.definition)
+  }
+  return hosts
+}
+
+function hookName(service: string, at: HookPoint): string {
+  return `${service}:${at}`
+}

@@ -1,0 +1,31 @@
+import type { Clock } from '@filo/protocol'
+
+/** What arrives for a loop with one reader: all of it is taken at once, in order. */
+export class Inbox<Item> {
+  readonly #clock: Clock
+  #items: Item[] = []
+  #arrived = Promise.withResolvers<void>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  push(item: Item): void {
+    this.#items.push(item)
+    this.#arrived.resolve()
+  }
+
+  /** What has arrived; waits for something, `waitMs` at most. */
+  async take(waitMs: number): Promise<Item[]> {
+    if (this.#items.length === 0) {
+      const waiting = new AbortController()
+      const elapsed = this.#clock.sleep(waitMs, waiting.signal).catch(() => {})
+      await Promise.race([this.#arrived.promise, elapsed])
+      waiting.abort()
+    }
+    const items = this.#items
+    this.#items = []
+    this.#arrived = Promise.withResolvers()
+    return items
+  }
+}

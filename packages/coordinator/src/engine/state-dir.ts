@@ -1,0 +1,31 @@
+import { mkdirSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+/** Where a coordinator keeps what it must not lose: one folder for each fleet. */
+export interface StateDir {
+  readonly root: string
+  readonly journal: string
+  readonly keys: string
+  /** Locks of runs that are being carried out. */
+  readonly locks: string
+  /** With `broker: local`: the state of each host's agent. */
+  host(host: string): string
+}
+
+/**
+ * The state directory of a fleet: `base` (`--state`, FILO_STATE), or `$XDG_STATE_HOME/filo`, by default
+ * `~/.local/state/filo` (XDG Base Directory Specification). Made if it is not there; only its owner may read it.
+ */
+export function openStateDir(
+  fleet: string,
+  base: string | undefined,
+  environment: NodeJS.ProcessEnv,
+): StateDir {
+  const home = environment['XDG_STATE_HOME'] ?? join(homedir(), '.local', 'state')
+  const root = join(base ?? environment['FILO_STATE'] ?? join(home, 'filo'), fleet)
+  const locks = join(root, 'locks')
+  const keys = join(root, 'keys')
+  for (const dir of [root, locks, keys]) mkdirSync(dir, { recursive: true, mode: 0o700 })
+  return { root, journal: join(root, 'journal.db'), keys, locks, host: (host) => join(root, 'hosts', host) }
+}
