@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { tempDir, type TempDir } from '../../../test/support/temp-dir.ts'
 import { until } from '../../../test/support/until.ts'
 import { act, describeExit, look } from './exec.ts'
-import type { Act, ProcessGroup } from './managers/manager.ts'
+import type { ProcessGroup } from './managers/manager.ts'
+import { lendAct, type RecordedAct } from './managers/testing.ts'
 import { groupProcesses, isGroupAlive, killGroup, startTicks } from './process-group.ts'
 
 let dir: TempDir
@@ -26,15 +27,8 @@ function script(body: string): string[] {
   return ['/bin/sh', '-c', body]
 }
 
-function lend(signal: AbortSignal = new AbortController().signal): Act & { readonly lines: string[] } {
-  const lines: string[] = []
-  return {
-    signal,
-    lines,
-    onLine: (line) => lines.push(line),
-    onProcess: (group) => groups.push(group),
-    outputFile: join(dir.path, 'service.log'),
-  }
+function lend(signal?: AbortSignal): RecordedAct {
+  return { ...lendAct(dir.path, signal), onProcess: (group) => groups.push(group) }
 }
 
 const never = new AbortController().signal
@@ -178,7 +172,7 @@ describe('act', () => {
 
   test('a script outlives kill -9 of the agent in its middle, and its output too', async () => {
     const exec = JSON.stringify(new URL('exec.ts', import.meta.url).href)
-    const outputFile = join(dir.path, 'service.log')
+    const outputFile = join(dir.path, 'output.log')
     const agent = spawn(process.execPath, [
       '--input-type=module',
       '-e',

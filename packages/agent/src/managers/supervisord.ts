@@ -40,7 +40,7 @@ const faultWords: Readonly<Record<number, string>> = {
   [faults.noFile]: 'the program file does not exist',
   [faults.notExecutable]: 'the program file is not executable',
   [faults.abnormalTermination]: 'it ended while it was being started: see its log',
-  [faults.spawnError]: 'it cannot be spawned: see its log and that of supervisord',
+  [faults.spawnError]: 'it cannot be spawned, or ended at once: see its log and that of supervisord',
   [faults.alreadyStarted]: 'it was started already',
   [faults.notRunning]: 'it was not running',
 }

@@ -2,8 +2,9 @@ import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { tempDir, type TempDir } from '../../../../test/support/temp-dir.ts'
-import type { Act, ProcessGroup, Sighting } from './manager.ts'
+import type { Sighting } from './manager.ts'
 import { Systemd } from './systemd.ts'
+import { lendAct } from './testing.ts'
 
 // Against answers recorded from systemd 252 (fixtures/systemd: `systemctl show` of each unit, its ExecStart, and the
 // queue of jobs), given back by a script in the place of systemctl.
@@ -62,17 +63,6 @@ function calls(): string[] {
 async function see(unit: string): Promise<Sighting> {
   const [sighting] = await systemd.observe([{ kind: 'systemd', unit }], never)
   return sighting!
-}
-
-function lend(): Act & { readonly groups: ProcessGroup[] } {
-  const groups: ProcessGroup[] = []
-  return {
-    signal: never,
-    groups,
-    onLine: () => {},
-    onProcess: (group) => groups.push(group),
-    outputFile: join(dir.path, 'output.log'),
-  }
 }
 
 test.each([
@@ -187,18 +177,20 @@ test('without an answer everything is unknown, and it says why', async () => {
 })
 
 test('a request is queued, never in place of a job that is queued already', async () => {
-  const action = lend()
+  const action = lendAct(dir.path)
   expect(await systemd.stop({ kind: 'systemd', unit: 'nginx' }, action)).toMatchObject({ accepted: true })
   expect(calls()).toEqual(['--no-ask-password --no-block --job-mode=fail stop -- nginx.service'])
   expect(action.groups).toHaveLength(1)
-  const refused = await systemd.stop({ kind: 'systemd', unit: 'filo-starting' }, lend())
+  const refused = await systemd.stop({ kind: 'systemd', unit: 'filo-starting' }, lendAct(dir.path))
   expect(refused.accepted).toBe(false)
   expect(refused.detail).toContain("has 'start' job queued")
   expect(refused.detail).toContain('systemctl list-jobs')
 })
 
 test('a name that systemctl would take for several units is not acted upon', async () => {
-  expect(await systemd.stop({ kind: 'systemd', unit: '*' }, lend())).toMatchObject({ accepted: false })
+  expect(await systemd.stop({ kind: 'systemd', unit: '*' }, lendAct(dir.path))).toMatchObject({
+    accepted: false,
+  })
   expect(() => calls()).toThrow('ENOENT')
 })
 

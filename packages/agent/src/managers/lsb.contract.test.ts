@@ -1,0 +1,225 @@
+import { chmodSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { CommandDefinition, LsbDefinition } from '@filo/protocol'
+import { describe, expect, test } from 'vitest'
+import { requireProgram } from '../../../../test/support/packages.ts'
+import { tempDir } from '../../../../test/support/temp-dir.ts'
+import { command } from './command.ts'
+import { commandLine, lsb } from './lsb.ts'
+import {
+  describeManager,
+  killDaemon,
+  lendAct,
+  ledgerOf,
+  pidOf,
+  writeDaemon,
+  type Behaviour,
+  type Harness,
+} from './testing.ts'
+
+// Real init scripts with real daemons, as LSB services and as the argvs of declared commands.
+
+const never = new AbortController().signal
+
+interface Scripts extends AsyncDisposable {
+  readonly dir: string
+  /** Writes an init script as Debian's look, and gives its path. */
+  write(name: string, behaviour: Behaviour): string
+}
+
+async function openScripts(): Promise<Scripts> {
+  const startStopDaemon = await requireProgram('start-stop-daemon', 'dpkg')
+  const temp = tempDir()
+  const names: string[] = []
+  return {
+    dir: temp.path,
+    write(name, behaviour) {
+      names.push(name)
+      writeDaemon(temp.path, name, behaviour)
+      const path = join(temp.path, name)
+      writeFileSync(path, initScript(startStopDaemon, path, behaviour))
+      chmodSync(path, 0o755)
+      return path
+    },
+    [Symbol.asyncDispose]() {
+      for (const name of names) killDaemon(temp.path, name)
+      temp[Symbol.dispose]()
+      return Promise.resolve()
+    },
+  }
+}
+
+function initScript(startStopDaemon: string, path: string, behaviour: Behaviour): string {
+  const stop =
+    behaviour === 'lying'
+      ? 'echo "Stopping."; exit 0'
+      : `
+    echo "Stopping."
+    alive || { rm -f ${path}.pid; exit 0; }
+    kill -TERM "$(cat ${path}.pid)"
+    while alive; do sleep 0.05; done
+    rm -f ${path}.pid`
+  return `#!/bin/sh
+DAEMON=${path}.daemon
+alive() { ${startStopDaemon} --status --pidfile ${path}.pid; }
+case "$1" in
+  start)
+    echo "Starting."
+    alive && exit 0
+    ${startStopDaemon} --start --background --pidfile ${path}.pid --startas $DAEMON || exit 1
+    until alive; do sleep 0.02; done ;;
+  stop) ${stop} ;;
+  status)
+    alive && exit 0
+    [ -e ${path}.pid ] && exit 1
+    exit 3 ;;
+  *) exit 2 ;;
+esac
+`
+}
+
+async function openLsb(): Promise<Harness> {
+  const scripts = await openScripts()
+  return {
+    manager: lsb,
+    dir: scripts.dir,
+    declare(name, behaviour): LsbDefinition {
+      scripts.write(name, behaviour)
+      return { kind: 'lsb', name, dir: scripts.dir }
+    },
+    undeclared: { kind: 'lsb', name: 'nonesuch', dir: scripts.dir },
+    [Symbol.asyncDispose]: () => scripts[Symbol.asyncDispose](),
+  }
+}
+
+function commandOf(script: string): CommandDefinition {
+  return { kind: 'command', start: [script, 'start'], stop: [script, 'stop'], status: [script, 'status'] }
+}
+
+async function openCommand(): Promise<Harness> {
+  const scripts = await openScripts()
+  return {
+    manager: command,
+    dir: scripts.dir,
+    declare: (name, behaviour) => commandOf(scripts.write(name, behaviour)),
+    undeclared: commandOf(join(scripts.dir, 'nonesuch')),
+    [Symbol.asyncDispose]: () => scripts[Symbol.asyncDispose](),
+  }
+}
+
+const behaviours = ['plain', 'stubborn', 'slow', 'lying'] as const
+describeManager('LSB scripts', openLsb, behaviours)
+describeManager('declared commands', openCommand, behaviours)
+
+/** A script that answers every action with one status. */
+function answering(dir: string, status: number, prints = ''): LsbDefinition {
+  const path = join(dir, `answers-${status}`)
+  writeFileSync(path, `#!/bin/sh\n${prints === '' ? '' : `echo '${prints}'\n`}exit ${status}\n`)
+  chmodSync(path, 0o755)
+  return { kind: 'lsb', name: `answers-${status}`, dir }
+}
+
+async function see(definition: LsbDefinition) {
+  const [sighting] = await lsb.observe([definition], never)
+  return sighting!
+}
+
+describe('the status of an LSB script', () => {
+  test.each([
+    [0, 'running', 'yes', 'status 0: running (so it says)'],
+    [1, 'failed', 'no', 'status 1: dead, but its pid file exists (so it says); no process named answers-1'],
+    [2, 'failed', 'no', 'status 2: dead, but its lock file exists (so it says); no process named answers-2'],
+    [3, 'stopped', 'no', 'status 3: stopped (so it says)'],
+    [4, 'unknown', 'unknown', 'status 4: the script does not know (so it says)'],
+    [5, 'unknown', 'unknown', 'status 5: a status that LSB does not define (so it says)'],
+    [150, 'unknown', 'unknown', 'status 150: a status that LSB does not define (so it says)'],
+  ])('%i is %s, live: %s', async (status, state, live, detail) => {
+    using dir = tempDir()
+    expect(await see(answering(dir.path, status, 'so it says'))).toEqual({ state, live, detail })
+  })
+
+  test('dead with a pid file proves nothing while a process of that name runs', async () => {
+    await using scripts = await openScripts()
+    const script = scripts.write('masquerade', 'plain')
+    const definition: LsbDefinition = { kind: 'lsb', name: 'masquerade', dir: scripts.dir }
+    await lsb.start(definition, lendAct(scripts.dir))
+    const pid = pidOf(scripts.dir, 'masquerade')!
+    writeFileSync(`${script}.pid`, '999999999')
+    const seen = await see(definition)
+    writeFileSync(`${script}.pid`, String(pid))
+    expect(seen).toMatchObject({ state: 'failed', live: 'unknown', processes: [{ pid }] })
+    expect(seen.detail).toContain('processes named masquerade, masquerade.daemon run')
+  })
+
+  test('of a command, dead with a pid file proves nothing: a script that breaks off says the same', async () => {
+    using dir = tempDir()
+    answering(dir.path, 1)
+    const [seen] = await command.observe([commandOf(join(dir.path, 'answers-1'))], never)
+    expect(seen).toMatchObject({ state: 'failed', live: 'unknown' })
+  })
+
+  test('a script that is not executable is missing', async () => {
+    using dir = tempDir()
+    const definition = answering(dir.path, 0)
+    chmodSync(join(dir.path, 'answers-0'), 0o644)
+    // Even root executes nothing that has no execute bit at all.
+    expect(await see(definition)).toMatchObject({ state: 'missing', live: 'unknown' })
+  })
+
+  test('control characters that a script prints never reach a detail', async () => {
+    using dir = tempDir()
+    const path = join(dir.path, 'answers-0')
+    answering(dir.path, 0)
+    writeFileSync(
+      path,
+      String.raw`#!/bin/sh
+printf '\033[2J\n  up\007 and \033[1mrunning\n'`,
+    )
+    expect((await see({ kind: 'lsb', name: 'answers-0', dir: dir.path })).detail).toBe(
+      'status 0: running (up and running)',
+    )
+  })
+})
+
+test('a command without status can never be proven, and says what to declare', async () => {
+  const definition: CommandDefinition = { kind: 'command', start: ['/bin/true'], stop: ['/bin/true'] }
+  const [seen] = await command.observe([definition], never)
+  expect(seen).toMatchObject({ state: 'unknown', live: 'unknown' })
+  expect(seen!.detail).toContain('declare `status`')
+})
+
+test.each([
+  [0, true, 'exit status 0'],
+  [1, false, 'exit status 1 (failed)'],
+  [4, false, 'exit status 4 (insufficient privilege)'],
+  [5, false, 'exit status 5 (the program is not installed)'],
+  [6, false, 'exit status 6 (the program is not configured)'],
+])('a start that exits %i is accepted: %s', async (status, accepted, words) => {
+  using dir = tempDir()
+  const attempt = await lsb.start(answering(dir.path, status, 'hello'), lendAct(dir.path))
+  expect(attempt).toMatchObject({ accepted, output: { head: 'hello\n' } })
+  expect(attempt.detail).toBe(`start by ${dir.path}/answers-${status}: ${words}`)
+})
+
+test('a daemon that keeps the output of its script open outlives the action and writes on', async () => {
+  await using scripts = await openScripts()
+  const daemon = writeDaemon(scripts.dir, 'loud', 'plain')
+  const action = lendAct(scripts.dir)
+  const script = join(scripts.dir, 'start')
+  writeFileSync(script, `#!/bin/sh\nsetsid ${daemon} &\necho up\n`)
+  chmodSync(script, 0o755)
+  const attempt = await command.start({ kind: 'command', start: [script], stop: [script] }, action)
+  expect(attempt).toMatchObject({ accepted: true, output: { head: 'up\n' } })
+  await expect.poll(() => ledgerOf(scripts.dir)).toEqual(['begin loud'])
+  killDaemon(scripts.dir, 'loud')
+})
+
+test('scripts of /etc/init.d go through service where systemd is PID 1, and nowhere else', () => {
+  const definition: LsbDefinition = { kind: 'lsb', name: 'cron', dir: '/etc/init.d' }
+  expect(commandLine(definition, 'stop', true)).toEqual(['/usr/sbin/service', 'cron', 'stop'])
+  expect(commandLine(definition, 'stop', false)).toEqual(['/etc/init.d/cron', 'stop'])
+  expect(commandLine({ ...definition, dir: '/opt/init.d' }, 'stop', true)).toEqual([
+    '/opt/init.d/cron',
+    'stop',
+  ])
+})
