@@ -226,10 +226,18 @@ export const ServiceEntry = mapping('a service: hosts, a manager, and what it ne
   }),
   ...timings(),
   hooks: mapping('a mapping of before_stop, after_stop, before_start, after_start', {
-    before_stop: Hook.optional(),
-    after_stop: Hook.optional(),
-    before_start: Hook.optional(),
-    after_start: Hook.optional(),
+    before_stop: Hook.optional().meta({
+      description: 'Runs before the stop is asked for; the stop waits for it.',
+    }),
+    after_stop: Hook.optional().meta({
+      description: 'Runs when the stop is proven; whoever waits for the stop waits for it too.',
+    }),
+    before_start: Hook.optional().meta({
+      description: 'Runs before the start is asked for; the start waits for it.',
+    }),
+    after_start: Hook.optional().meta({
+      description: 'Runs when the start is proven; whoever waits for the start waits for it too.',
+    }),
   })
     .optional()
     .meta({ description: 'Programs that run around a start or a stop, as steps of their own.' }),
