@@ -27,7 +27,11 @@ export function interpretEnding(
   const { session, atMs: askedAtMs } = stepState.action
   const { incarnation, boot, answer } = answered
   const proof = ending.observation && {
-    ...{ session, askedAtMs, incarnation, boot, answer },
+    session,
+    askedAtMs,
+    incarnation,
+    boot,
+    answer,
     observation: ending.observation,
   }
   const at = { step: index, action }

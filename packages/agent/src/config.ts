@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { HostDefinition, parseSigningKey, parseVerifyingKey } from '@filo/protocol'
+import { parseDocument } from 'yaml'
+import * as z from 'zod'
+import type { AgentIdentity } from './agent.ts'
+
+/** What `filo agent-config HOST` writes for a host: its slice of the fleet file, and whom it obeys. */
+export const AgentConfig = z.strictObject({
+  ...HostDefinition.shape,
+  /** URLs of the broker, tried in turn. */
+  broker: z.array(z.string()).min(1),
+  /** The file of the agent's private key; relative to this file. */
+  key: z.string().min(1),
+  /** The public keys (PEM) of the coordinators that this agent obeys. */
+  trusted: z.array(z.string()).min(1),
+})
+export type AgentConfig = z.infer<typeof AgentConfig>
+
+/** An agent configuration that cannot be used; the message has the file and each fault. */
+export class ConfigurationError extends Error {
+  override name = 'ConfigurationError'
+}
+
+export interface ReadConfig {
+  readonly broker: readonly string[]
+  readonly definition: HostDefinition
+  readonly identity: AgentIdentity
+}
+
+/** Reads an agent's configuration and keys. Throws ConfigurationError. */
+export function readConfig(file: string): ReadConfig {
+  const document = parseDocument(readText(file, 'the configuration'), { prettyErrors: true })
+  if (document.errors.length > 0) throw new ConfigurationError(`${file}: ${document.errors[0]!.message}`)
+  const parsed = AgentConfig.safeParse(document.toJS())
+  if (!parsed.success) {
+    throw new ConfigurationError(
+      `${file} is no agent configuration:\n${z.prettifyError(parsed.error)}\nWrite it anew with: filo agent-config HOST`,
+    )
+  }
+  const { broker, key, trusted, ...definition } = parsed.data
+  const keyFile = resolve(dirname(file), key)
+  const trustedKeys = trusted.map((pem, at) =>
+    readKey(`${file}: trusted[${at}]`, () => parseVerifyingKey(pem)),
+  )
+  const byId = new Map(trustedKeys.map((trustedKey) => [trustedKey.id, trustedKey]))
+  const signing = readKey(keyFile, () => parseSigningKey(readText(keyFile, "the agent's private key")))
+  return { broker, definition, identity: { key: signing, trusted: (id) => byId.get(id) } }
+}
+
+function readKey<Key>(where: string, read: () => Key): Key {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw error
+    throw new ConfigurationError(`${where}: not an Ed25519 key in PEM: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+}
+
+function readText(file: string, what: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ConfigurationError(`cannot read ${what}: ${(error as Error).message}`, { cause: error })
+  }
+}
