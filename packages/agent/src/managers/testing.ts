@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { judge, type Goal, type ManagerDefinition, type Verdict } from '@filo/protocol'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { until } from '../../../../test/support/until.ts'
-import { isGroupAlive, startTicks } from '../process-group.ts'
+import { isGroupAlive, processWithPid } from '../process-group.ts'
 import type { Act, Manager, ProcessGroup, Sighting } from './manager.ts'
 
 // What every manager promises, as tests that each must pass against the real program.
@@ -69,11 +69,11 @@ while :; do sleep 0.05; done
   return path
 }
 
-/** The pid of a running daemon. */
+/** The pid of a running daemon; one whose parent has not noticed its end yet runs no more. */
 export function pidOf(dir: string, name: string): number | undefined {
   const file = join(dir, `${name}.pid`)
   const pid = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0
-  return pid > 0 && startTicks(pid) !== undefined ? pid : undefined
+  return pid > 0 && processWithPid(pid) !== undefined ? pid : undefined
 }
 
 /** What a daemon wrote of itself and the others, in order. */
@@ -172,7 +172,7 @@ function testStates(on: Subject): void {
     const pid = await until('the daemon', () => on.pid())
     expect(await manager.stop(definition, on.act())).toMatchObject({ accepted: true })
     await on.untilProven(definition, 'stopped')
-    expect(startTicks(pid)).toBeUndefined()
+    expect(processWithPid(pid)).toBeUndefined()
     expect(await manager.stop(definition, on.act())).toMatchObject({ accepted: true })
     expect(ledgerOf(on.harness.dir)).toEqual(['begin a', 'end a'])
   })
