@@ -46,7 +46,7 @@ const argv = () => {
   const error = 'a list of a program (an absolute path) and its arguments, at most 64'
   const program = absolutePath('the program to run')
   const argument = z
-    .string({ error: 'an argument, a string' })
+    .string({ error: 'an argument, a string (put numbers in quotes)' })
     .min(1, { error: 'an argument that is not empty' })
   return z.tuple([program], argument, { error }).refine((words) => words.length <= 64, { error })
 }
@@ -247,12 +247,12 @@ export type ServiceEntry = z.infer<typeof ServiceEntry>
 // ---- the file -------------------------------------------------------------------------------------------------
 
 const labelKeyError = 'the key of a label: 1 to 63 letters, digits, "-", "_", "." or "/"'
-const labelError = "a label's value, a string"
+const labelError = "a label's value, a string (put numbers and true or false in quotes)"
 export const HostEntry = mapping('nothing, or { labels }', {
   labels: z
     .record(
       z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/, { error: labelKeyError }),
-      z.string({ error: labelError }).max(200, { error: `${labelError} of at most 200 characters` }),
+      z.string({ error: labelError }).max(200, { error: "a label's value of at most 200 characters" }),
       { error: 'a mapping of labels to strings' },
     )
     .optional()
@@ -277,7 +277,7 @@ export const FleetFile = mapping('a mapping of fleet, broker, hosts and services
   broker: z
     .union(
       [
-        z.literal('local'),
+        z.literal('local', { error: brokerError }),
         brokerUrl,
         z.array(brokerUrl, { error: brokerError }).min(1, { error: brokerError }),
       ],

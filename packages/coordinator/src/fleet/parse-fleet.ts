@@ -47,7 +47,7 @@ function entriesOf(file: FleetFile): Entries {
 /** What of a faulty file can still be checked, so that the faults of one entry do not hide those of another. */
 function wellFormedEntries(value: unknown): Entries {
   const services = new Map<string, Partial<ServiceEntry>>()
-  for (const [name, entry] of Object.entries(memberOf(value, 'services'))) {
+  for (const [name, entry] of Object.entries(mappingAt(value, 'services'))) {
     if (typeof entry === 'object' && entry !== null) services.set(name, wellFormedKeys(entry as object))
   }
   const stages = memberOf(value, 'stages')
@@ -65,13 +65,19 @@ function wellFormedKeys(entry: object): Partial<ServiceEntry> {
 }
 
 function namesIn(value: unknown): Names {
-  return { hosts: Object.keys(memberOf(value, 'hosts')), services: Object.keys(memberOf(value, 'services')) }
+  return {
+    hosts: Object.keys(mappingAt(value, 'hosts')),
+    services: Object.keys(mappingAt(value, 'services')),
+  }
 }
 
-function memberOf(value: unknown, key: string): object {
-  const member =
-    typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined
-  return typeof member === 'object' && member !== null ? member : {}
+function mappingAt(value: unknown, key: string): object {
+  const member = memberOf(value, key)
+  return typeof member === 'object' && member !== null && !Array.isArray(member) ? member : {}
+}
+
+function memberOf(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined
 }
 
 interface Edge {
@@ -110,10 +116,12 @@ function needEdges(name: string, entries: Entries, number: ReadonlyMap<string, n
 /** A stage is a node of its own, without a name, so that two stages of n services cost 2n edges. */
 function addStageEdges(edges: Edge[][], entries: Entries, number: ReadonlyMap<string, number>): void {
   let before: number | undefined
+  const staged = new Set<string>()
   for (const [index, stage] of entries.stages.entries()) {
     const members = Object.entries(stage).flatMap(([name, services]) =>
       listOf(services).flatMap((service, position) => {
-        const member = number.get(service)
+        const member = staged.has(service) ? undefined : number.get(service)
+        staged.add(service)
         return member === undefined
           ? []
           : [{ member, path: itemPath(services, ['stages', index, name], position) }]

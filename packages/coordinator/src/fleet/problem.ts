@@ -19,11 +19,21 @@ export function formatProblem(problem: Problem): string {
 export function nearest(name: string, known: readonly string[]): string | undefined {
   if (known.length === 0) return undefined
   const lower = name.toLowerCase()
-  const candidate = known.find((each) => each.toLowerCase() === lower) ?? closest(name, known)
-  const longest = Math.max(name.length, candidate.length)
-  // Two for two letters that changed places.
-  const allowed = Math.max(name.length < 3 ? 1 : 2, Math.floor(longest * 0.4))
+  const same = known.find((each) => each.toLowerCase() === lower || isSwap(name, each))
+  if (same !== undefined) return same
+  const candidate = closest(name, known)
+  const allowed = Math.floor(Math.max(name.length, candidate.length) * 0.4)
   return distance(lower, candidate.toLowerCase()) <= allowed ? candidate : undefined
+}
+
+/** Two neighbouring letters changed places, the commonest slip of all; as a distance it counts two. */
+function isSwap(left: string, right: string): boolean {
+  if (left.length !== right.length) return false
+  let at = 0
+  while (at < left.length && left[at] === right[at]) at += 1
+  return (
+    left[at] === right[at + 1] && left[at + 1] === right[at] && left.slice(at + 2) === right.slice(at + 2)
+  )
 }
 
 /** `; did you mean "needs"?`, or what there is to choose from where nothing is near. */

@@ -36,6 +36,8 @@ export function addReferenceFaults(text: FleetText, names: Names, entries: Entri
 }
 
 function addUnknown(text: FleetText, path: Path, what: string, name: string, known: readonly string[]): void {
+  // Where nothing of the kind is declared, that is the fault, and it is noted already.
+  if (known.length === 0) return
   text.add(path, 'value', () => `${dotted(path)}: there is no ${what} "${name}"${hint(name, known)}`)
 }
 
@@ -70,7 +72,11 @@ function addHostFaults(
   const { enough } = entry
   if (enough !== undefined && entry.hosts !== undefined && enough > seen.size) {
     const at = [...path, 'enough']
-    text.add(at, 'value', () => `${dotted(at)}: ${enough} is more than the ${seen.size} of its instances`)
+    text.add(
+      at,
+      'value',
+      () => `${dotted(at)}: expected at most ${seen.size}, its number of instances; found ${enough}`,
+    )
   }
 }
 
