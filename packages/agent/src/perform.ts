@@ -67,16 +67,13 @@ export async function perform(stage: Stage, task: Task): Promise<Ending> {
   const watch = new Watch(stage, task)
   const before = await watch.look()
   if (before.state === 'missing') return watch.end('failed', before.detail)
-  const isThere = judge(before, watch.goal, 0) === 'proves'
   using deadline = new Deadline(stage.clock, startedAt, timeoutOf(task), task.signal)
-  let attempt: Attempt | undefined
-  if (!isThere) {
-    task.onPhase('acting')
-    attempt = await request(stage, task, watch, deadline.signal)
-    watch.attempt = attempt
-    if (isBlind(task.definition)) return watch.end(attempt.accepted ? 'unproven' : 'failed', attempt.detail)
-  }
-  return await watch.untilProven(deadline, isThere ? 'unchanged' : 'changed')
+  if (await watch.staysThere(before)) return watch.end('unchanged', before.detail)
+  task.onPhase('acting')
+  const attempt = await request(stage, task, watch, deadline.signal)
+  watch.attempt = attempt
+  if (isBlind(task.definition)) return watch.end(attempt.accepted ? 'unproven' : 'failed', attempt.detail)
+  return await watch.untilProven(deadline)
 }
 
 /**
@@ -92,7 +89,7 @@ export async function adopt(
   const watch = new Watch(stage, task, group)
   using deadline = new Deadline(stage.clock, stage.clock.now() - elapsedMs, timeoutOf(task), task.signal)
   await awaitGroup(stage, task.verb, group, deadline)
-  const ending = await watch.untilProven(deadline, 'changed', 'interrupted')
+  const ending = await watch.untilProven(deadline, 'interrupted')
   return { ...ending, reason: cut(`the agent was restarted meanwhile; ${ending.reason}`) }
 }
 
@@ -182,18 +179,27 @@ class Watch {
     return this.#latest
   }
 
+  /** Whether what was seen is the goal already, and stays so for the settle time. */
+  async staysThere(seen: Observation): Promise<boolean> {
+    let latest = seen
+    while (judge(latest, this.goal, 0) === 'proves') {
+      const settleLeftMs = this.#task.definition.settleMs - latest.heldMs
+      if (settleLeftMs <= 0) return true
+      this.#task.onPhase('settling')
+      await this.#stage.clock.sleep(settleLeftMs)
+      latest = await this.look()
+    }
+    return false
+  }
+
   /** Looks until the goal is proven, or can no longer be reached, or time is up and nothing is under way. */
-  async untilProven(
-    deadline: Deadline,
-    reached: 'changed' | 'unchanged',
-    missed: 'failed' | 'interrupted' = 'failed',
-  ): Promise<Ending> {
+  async untilProven(deadline: Deadline, missed: 'failed' | 'interrupted' = 'failed'): Promise<Ending> {
     let pollMs = firstPollMs
     let saidOverdue = false
     for (;;) {
       const seen = await this.look()
       const verdict = judge(seen, this.goal, this.#task.definition.settleMs)
-      if (verdict === 'proves') return this.end(reached, seen.detail)
+      if (verdict === 'proves') return this.end('changed', seen.detail)
       const isUnderWay = this.#isUnderWay(seen)
       const timeIsUp = deadline.signal.aborted
       if (!isUnderWay && (timeIsUp || missed === 'interrupted' || this.#isHopeless(seen))) {

@@ -97,7 +97,10 @@ async function openLocally(options: ConnectionOptions, stack: AsyncDisposableSta
     try {
       stack.use(
         await openHost({
-          ...{ definition, identity, transport, stateDir },
+          definition,
+          identity,
+          transport,
+          stateDir,
           isRelayed: false,
           log: log.child({ host }),
         }),

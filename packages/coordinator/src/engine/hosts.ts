@@ -7,7 +7,7 @@ import {
   type Sha256,
 } from '@filo/protocol'
 import { stepName, type Plan } from '../plan/plan.ts'
-import type { RunState } from '../run/run.ts'
+import { isDueHost, type RunState } from '../run/run.ts'
 import type { RunRecord } from './journal.ts'
 import type { ActAnswer, Heard, Link } from './link.ts'
 
@@ -161,6 +161,7 @@ export class Hosts {
     this.#tendAtMs = nowMs + tendEveryMs
     for (const [host, line] of this.#lines) {
       const known = state.hosts.get(host)!
+      if (!isDueHost(state, host)) continue
       if (known.kind === 'refused' || known.kind === 'fenced') continue
       if (!line.isClaiming && nowMs >= line.claimAtMs) this.#claim(host, line)
     }

@@ -1,6 +1,6 @@
 import { instanceName, judge, type Goal } from '@filo/protocol'
 import type { Step } from '../plan/plan.ts'
-import { goalOf, type HostState, type RunState } from './run.ts'
+import { dueHosts, goalOf, type HostState, type RunState } from './run.ts'
 import type { Proof, RunOutcome } from './run-event.ts'
 
 // R3. A gate opens on proofs only: asked for at most 10 s ago, newer than the last action on that instance, from
@@ -72,12 +72,12 @@ function considerOpen(state: RunState, nowMs: number, into: Draft): void {
 /** Whether anything new may be started at all (R7, and the word of an operator). */
 function mayBegin(state: RunState): boolean {
   if (state.stopping !== null) return false
-  for (const host of state.hosts.values()) if (host.kind === 'fenced') return false
+  for (const host of dueHosts(state)) if (host.kind === 'fenced') return false
   if (state.policy === 'continue') return true
   if (state.troubled.size > 0 || state.unknown.size > 0) return false
   // Nothing is changed before every host of the plan has answered: a host that is dropped in silence is how a
   // database is stopped under a live application.
-  for (const host of state.hosts.values()) if (host.kind !== 'claimed') return false
+  for (const host of dueHosts(state)) if (host.kind !== 'claimed') return false
   return true
 }
 
@@ -100,7 +100,7 @@ function isPatient(state: RunState, nowMs: number): boolean {
   }
   // Waiting for a host is of use only while something might be sent once it answers.
   if (state.stopping !== null) return false
-  const hosts = [...state.hosts.values()]
+  const hosts = [...dueHosts(state)]
   if (state.policy === 'hold') {
     if (state.troubled.size > 0 || state.unknown.size > 0) return false
     if (hosts.some(({ kind }) => kind === 'refused' || kind === 'fenced')) return false
@@ -237,7 +237,7 @@ export function outcomeOf(state: RunState): RunOutcome {
     else if (phase === 'waiting' || phase === 'sealed') unreached = true
   }
   if (outcome === 'unresolved' || !unreached) return outcome
-  const hosts = [...state.hosts.values()]
+  const hosts = [...dueHosts(state)]
   if (hosts.some(({ kind }) => kind === 'refused' || kind === 'fenced')) return 'refused'
   if (hosts.some(({ kind }) => kind === 'silent')) return 'unresolved'
   if (state.stopping !== null) return 'cancelled'

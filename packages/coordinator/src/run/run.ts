@@ -19,7 +19,7 @@ const mayFollow: Record<StepEvent['type'], readonly Phase[]> = {
   sealed: ['sent', 'unknown'],
   running: ['unknown'],
   drifted: ['done'],
-  waived: ['waiting', 'unknown', 'sealed', 'failed', 'drifted'],
+  waived: ['waiting', 'unknown', 'sealed', 'failed', 'drifted', 'done'], // done: its proof cannot be renewed
   amended: ['done', 'failed', 'sealed', 'drifted', 'waived'],
 }
 
@@ -91,6 +91,8 @@ export interface RunState {
   readonly plan: Plan
   readonly steps: StepState[]
   readonly hosts: Map<string, HostState>
+  /** Steps of each host that are not waived: a host without any is not asked for. */
+  readonly dueByHost: Map<string, number>
   readonly instances: Map<InstanceName, InstanceState>
   readonly gates: Gates
   /** Steps whose waits are over and that are not settled: where `decide` looks. */
@@ -110,9 +112,11 @@ export interface RunState {
 export function beginning(plan: Plan): RunState {
   const gates = new Gates(plan)
   const hosts = new Map<string, HostState>()
+  const dueByHost = new Map<string, number>()
   const open = new Set<number>()
   plan.steps.forEach((step, index) => {
     hosts.set(step.host, { kind: 'unclaimed' })
+    dueByHost.set(step.host, (dueByHost.get(step.host) ?? 0) + 1)
     if (gates.isOpen(index)) open.add(index)
   })
   return {
@@ -125,6 +129,7 @@ export function beginning(plan: Plan): RunState {
       hadActed: false,
     })),
     hosts,
+    dueByHost,
     instances: new Map(),
     gates,
     open,
@@ -282,6 +287,7 @@ function evolveStep(state: RunState, event: StepEvent): void {
       break
     case 'waived':
       stepState.reason = event.reason
+      state.dueByHost.set(step.host, state.dueByHost.get(step.host)! - 1)
       break
     case 'amended':
       stepState.ending = event.ending
@@ -354,6 +360,15 @@ export function instanceOf(state: RunState, step: Step): InstanceState {
   const fresh: InstanceState = {}
   state.instances.set(name, fresh)
   return fresh
+}
+
+/** The hosts that the run still has to do with: all but those whose every step an operator has waived. */
+export function* dueHosts(state: RunState): Generator<HostState> {
+  for (const [host, known] of state.hosts) if (isDueHost(state, host)) yield known
+}
+
+export function isDueHost(state: RunState, host: string): boolean {
+  return state.dueByHost.get(host)! > 0
 }
 
 /** Where a step wants its instance to be; hooks want nothing. */
