@@ -1,10 +1,14 @@
+import { existsSync } from 'node:fs'
 import type { Managers } from '../observer.ts'
 import { command } from './command.ts'
-import { lsb } from './lsb.ts'
+import { Lsb } from './lsb.ts'
 import { supervisord } from './supervisord.ts'
 import { Systemd } from './systemd.ts'
 
 /** Every manager by its kind, as a definition names it. */
 export function createManagers(): Managers {
-  return { systemd: new Systemd(), lsb, supervisord, command }
+  const systemd = new Systemd()
+  // sd_booted(3): how to tell whether systemd is PID 1.
+  const lsb = new Lsb(existsSync('/run/systemd/system') ? systemd : undefined)
+  return { systemd, lsb, supervisord, command }
 }

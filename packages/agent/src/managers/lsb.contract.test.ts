@@ -1,11 +1,12 @@
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { CommandDefinition, LsbDefinition } from '@filo/protocol'
+import type { CommandDefinition, LsbDefinition, SystemdDefinition } from '@filo/protocol'
 import { describe, expect, test } from 'vitest'
 import { requireProgram } from '../../../../test/support/packages.ts'
 import { tempDir } from '../../../../test/support/temp-dir.ts'
 import { command } from './command.ts'
-import { commandLine, lsb } from './lsb.ts'
+import { Lsb } from './lsb.ts'
+import type { Manager } from './manager.ts'
 import {
   describeManager,
   killDaemon,
@@ -20,6 +21,7 @@ import {
 // Real init scripts with real daemons, as LSB services and as the argvs of declared commands.
 
 const never = new AbortController().signal
+const lsb = new Lsb()
 
 interface Scripts extends AsyncDisposable {
   readonly dir: string
@@ -214,12 +216,45 @@ test('a daemon that keeps the output of its script open outlives the action and 
   killDaemon(scripts.dir, 'loud')
 })
 
-test('scripts of /etc/init.d go through service where systemd is PID 1, and nowhere else', () => {
-  const definition: LsbDefinition = { kind: 'lsb', name: 'cron', dir: '/etc/init.d' }
-  expect(commandLine(definition, 'stop', true)).toEqual(['/usr/sbin/service', 'cron', 'stop'])
-  expect(commandLine(definition, 'stop', false)).toEqual(['/etc/init.d/cron', 'stop'])
-  expect(commandLine({ ...definition, dir: '/opt/init.d' }, 'stop', true)).toEqual([
-    '/opt/init.d/cron',
-    'stop',
+test('where systemd is PID 1, it is asked for the scripts of /etc/init.d, and for no others', async () => {
+  using dir = tempDir()
+  const asked: string[] = []
+  const note = (verb: string, units: readonly SystemdDefinition[]): void => {
+    asked.push(`${verb} ${units.map(({ unit }) => unit).join(' ')}`)
+  }
+  const systemd: Manager<SystemdDefinition> = {
+    kind: 'systemd',
+    observe(units) {
+      note('observe', units)
+      return Promise.resolve(units.map(({ unit }) => ({ state: 'stopping', live: 'yes', detail: unit })))
+    },
+    start(unit) {
+      note('start', [unit])
+      return Promise.resolve({ accepted: true, detail: '' })
+    },
+    stop(unit) {
+      note('stop', [unit])
+      return Promise.resolve({ accepted: true, detail: '' })
+    },
+    contains(unit) {
+      note('contains', [unit])
+      return Promise.resolve(true)
+    },
+  }
+  const manager = new Lsb(systemd)
+  const own = answering(dir.path, 3)
+  const cron: LsbDefinition = { kind: 'lsb', name: 'cron', dir: '/etc/init.d/' }
+  const seen = await manager.observe([own, cron, own, { ...cron, name: 'ssh' }], never)
+  expect(seen.map(({ state }) => state)).toEqual(['stopped', 'stopping', 'stopped', 'stopping'])
+  await manager.start(cron, lendAct(dir.path))
+  await manager.stop(cron, lendAct(dir.path))
+  await manager.stop(own, lendAct(dir.path))
+  expect(await manager.contains(cron, process.pid, never)).toBe(true)
+  expect(await manager.contains(own, process.pid, never)).toBe(false)
+  expect(asked).toEqual([
+    'observe cron.service ssh.service',
+    'start cron.service',
+    'stop cron.service',
+    'contains cron.service',
   ])
 })

@@ -1,45 +1,82 @@
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
-import { cut, limits, type LsbDefinition } from '@filo/protocol'
+import { accessSync, constants, readFileSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
+import { cut, limits, type LsbDefinition, type SystemdDefinition } from '@filo/protocol'
 import { processesNamed } from '../process-group.ts'
 import { mapBounded } from './bounded.ts'
 import { attemptByScript, missing, seeByStatus, statusesAtOnce } from './lsb-script.ts'
-import type { Manager, Sighting } from './manager.ts'
+import type { Act, Attempt, Manager, Sighting } from './manager.ts'
 
-export const lsb: Manager<LsbDefinition> = {
-  kind: 'lsb',
-  observe: (definitions, signal) =>
-    mapBounded(definitions, statusesAtOnce, (definition) => see(definition, signal)),
-  start: (definition, action) => attemptByScript(commandLine(definition, 'start'), 'start', action),
-  stop: (definition, action) => attemptByScript(commandLine(definition, 'stop'), 'stop', action),
-}
-
-type Verb = 'status' | 'start' | 'stop'
+/** Where systemd looks for init scripts to make units of (systemd-sysv-generator(8)). */
+const sysvDirs = ['/etc/init.d', '/etc/rc.d/init.d']
 
 /**
- * The script itself: it works in any directory and without root, and exec.ts gives it the clean environment that
- * service(8) would. Only where systemd is PID 1 do the scripts of /etc/init.d go through `service`: there they are
- * units that systemd makes of them, and what a script starts by itself would live in the agent's cgroup, unseen
- * by the unit.
+ * Init scripts, called as they are: that works in any directory and without root, and exec.ts gives them the clean
+ * environment that service(8) would.
+ *
+ * Where systemd is PID 1, those of /etc/init.d are units of the same name to it, and it is asked in their place. A
+ * script called directly would start its daemon in the agent's control group, unseen by the unit; and service(8) answers
+ * there with the status of systemctl, which is 3, "stopped", also while a unit is being stopped or started again.
  */
-export function commandLine(
-  { name, dir }: LsbDefinition,
-  verb: Verb,
-  // sd_booted(3): how to tell whether systemd is PID 1.
-  systemdBooted = existsSync('/run/systemd/system'),
-): string[] {
-  if (systemdBooted && dir === '/etc/init.d') return ['/usr/sbin/service', name, verb]
-  return [join(dir, name), verb]
+export class Lsb implements Manager<LsbDefinition> {
+  readonly kind = 'lsb'
+  readonly #systemd: Manager<SystemdDefinition> | undefined
+
+  /** @param systemd where it is PID 1. */
+  constructor(systemd?: Manager<SystemdDefinition>) {
+    this.#systemd = systemd
+  }
+
+  async observe(definitions: readonly LsbDefinition[], signal: AbortSignal): Promise<Sighting[]> {
+    const units = definitions.map((definition) => this.#unitOf(definition))
+    const [byUnit, byScript] = await Promise.all([
+      this.#systemd?.observe(
+        units.filter((unit) => unit !== undefined),
+        signal,
+      ),
+      mapBounded(
+        definitions.filter((_, at) => units[at] === undefined),
+        statusesAtOnce,
+        (definition) => see(definition, signal),
+      ),
+    ])
+    return units.map((unit) => (unit === undefined ? byScript.shift()! : byUnit!.shift()!))
+  }
+
+  start(definition: LsbDefinition, action: Act): Promise<Attempt> {
+    const unit = this.#unitOf(definition)
+    if (unit !== undefined) return this.#systemd!.start(unit, action)
+    return attemptByScript([scriptOf(definition), 'start'], 'start', action)
+  }
+
+  stop(definition: LsbDefinition, action: Act): Promise<Attempt> {
+    const unit = this.#unitOf(definition)
+    if (unit !== undefined) return this.#systemd!.stop(unit, action)
+    return attemptByScript([scriptOf(definition), 'stop'], 'stop', action)
+  }
+
+  async contains(definition: LsbDefinition, pid: number, signal: AbortSignal): Promise<boolean> {
+    const unit = this.#unitOf(definition)
+    return unit !== undefined && (await this.#systemd!.contains!(unit, pid, signal))
+  }
+
+  #unitOf({ name, dir }: LsbDefinition): SystemdDefinition | undefined {
+    const isUnit = this.#systemd !== undefined && sysvDirs.includes(resolve(dir))
+    return isUnit ? { kind: 'systemd', unit: `${name}.service` } : undefined
+  }
+}
+
+function scriptOf({ name, dir }: LsbDefinition): string {
+  return join(dir, name)
 }
 
 async function see(definition: LsbDefinition, signal: AbortSignal): Promise<Sighting> {
-  const script = join(definition.dir, definition.name)
+  const script = scriptOf(definition)
   try {
     accessSync(script, constants.X_OK)
   } catch (error) {
     return missing(script, (error as NodeJS.ErrnoException).code ?? 'not executable')
   }
-  const sighting = await seeByStatus(commandLine(definition, 'status'), signal)
+  const sighting = await seeByStatus([script, 'status'], signal)
   return sighting.state === 'failed' ? lookForProcesses(sighting, script) : sighting
 }
 
