@@ -1,0 +1,8 @@
+import type { Context } from './context.ts'
+import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
+import type { SessionChoices } from './carry.ts'
+
+export async function apply(_context: Context, _file: string, _choices: SessionChoices): Promise<ExitCode> {
+  await Promise.resolve()
+  throw new Exit(exitCodes.internalError, 'not there yet')
+}

@@ -1,0 +1,228 @@
+import { readFileSync } from 'node:fs'
+import { Argument, Command, InvalidArgumentError, Option } from 'commander'
+import { durationMs, durationPattern } from '../fleet/duration.ts'
+import type { Intention } from '../plan/plan.ts'
+import type { Context } from './context.ts'
+import type { ExitCode } from './exit-code.ts'
+import type { PlanOptions } from './plan.ts'
+import type { SessionChoices } from './carry.ts'
+import type { ChangeOptions } from './change.ts'
+
+/** Carries out a command's action in its context. */
+export type Perform = (command: Command, act: (context: Context) => Promise<ExitCode>) => Promise<void>
+
+/** The whole command line. What a command needs is loaded when it is carried out. */
+export function defineCommands(perform: Perform): Command {
+  const program = new Command('filo')
+    .description('Stops and starts whole fleets in order: first in, last out.')
+    .version(version())
+    .option('-f, --file <file>', 'the fleet file (default: filo.yaml here or above; FILO_FILE)')
+    .option('--state <dir>', 'where runs and keys are kept (default: ~/.local/state/filo; FILO_STATE)')
+    .option('--no-color', 'print without colours (NO_COLOR)')
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride()
+  defineSettingUp(program, perform)
+  defineLooking(program, perform)
+  defineChanging(program, perform)
+  defineRuns(program, perform)
+  return program
+}
+
+function version(): string {
+  const file = new URL('../../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}
+
+const json = (): Option => new Option('--json', 'print data as one JSON document').conflicts('jsonl')
+const jsonl = (): Option => new Option('--jsonl', 'print data as JSON lines')
+const label = (): Option =>
+  new Option('--label <key=value>', 'only on hosts with this label; may be given again')
+    .argParser((value, all: string[] | undefined) => [...(all ?? []), value])
+    .default([], 'all hosts')
+const only = (): Option =>
+  new Option('--only', 'leave out what the selection drags along, and prove it instead')
+const selection = (): Argument =>
+  new Argument('[selection...]', 'mta, mta@mail1, @mail1, stage:backend, globs; none is the whole fleet')
+const verb = (): Argument => new Argument('<verb>', 'what to plan').choices(['start', 'stop', 'restart'])
+
+function duration(text: string): number {
+  if (!durationPattern.test(text))
+    throw new InvalidArgumentError('Expected a duration such as 500ms, 90s, 3m.')
+  return durationMs(text)
+}
+
+function defineSettingUp(program: Command, perform: Perform): void {
+  program
+    .command('init')
+    .description('write a filo.yaml to begin with')
+    .action((_options: object, command: Command) =>
+      perform(command, async (context) => (await import('./init.ts')).init(context)),
+    )
+  program
+    .command('validate')
+    .description('say all that is wrong with the fleet file')
+    .addOption(json())
+    .action((_options: object, command: Command) =>
+      perform(command, async (context) => (await import('./validate.ts')).validate(context)),
+    )
+  program
+    .command('keys')
+    .description('make the keys that are missing: for this coordinator and for each host')
+    .addOption(json())
+    .action((_options: object, command: Command) =>
+      perform(command, async (context) => (await import('./keys.ts')).keys(context)),
+    )
+  program
+    .command('agent-config')
+    .description("print a host's slice of the fleet file, for its agent")
+    .argument('<host>')
+    .option('-o, --output <dir>', 'write agent.yaml and agent.key into this folder instead')
+    .action((host: string, options: { output?: string }, command: Command) =>
+      perform(command, async (context) =>
+        (await import('./agent-config.ts')).agentConfig(context, host, options),
+      ),
+    )
+  program
+    .command('doctor')
+    .description('say what is wrong with broker, keys, agents and clocks, and what to do')
+    .addOption(json())
+    .action((_options: object, command: Command) =>
+      perform(command, async (context) => (await import('./doctor.ts')).doctor(context)),
+    )
+}
+
+function defineLooking(program: Command, perform: Perform): void {
+  program
+    .command('graph')
+    .description('draw who needs whom (Mermaid)')
+    .option('--hosts', 'one box for each host')
+    .addOption(json())
+    .action((options: { hosts?: true }, command: Command) =>
+      perform(command, async (context) => (await import('./graph.ts')).graph(context, options)),
+    )
+  program
+    .command('plan')
+    .description('show what a verb would do, and why')
+    .addArgument(verb())
+    .addArgument(selection())
+    .addOption(only())
+    .addOption(label())
+    .option('-o, --output <file>', 'write the plan for: filo apply FILE')
+    .option('--offline', 'ask no agent')
+    .option('--explain <step>', 'explain one step, such as "stop mta@mail1"')
+    .option('--detailed-exitcode', 'exit 6 when there is something to do')
+    .addOption(json())
+    .action((planned: Intention['verb'], selected: string[], options: PlanOptions, command: Command) =>
+      perform(command, async (context) =>
+        (await import('./plan.ts')).plan(context, planned, selected, options),
+      ),
+    )
+  program
+    .command('status')
+    .description('show the state of every instance; exits 0, 3 or 4 as LSB status does')
+    .addArgument(selection())
+    .addOption(label())
+    .addOption(json())
+    .addOption(jsonl())
+    .action((selected: string[], options: { label: string[] }, command: Command) =>
+      perform(command, async (context) => (await import('./status.ts')).status(context, selected, options)),
+    )
+  const audit = program.command('audit').description('account for what was decided and done')
+  audit
+    .command('follow')
+    .description('print audit events as JSON lines, as they come, from where this consumer left off')
+    .option('--consumer <name>', 'whose place in the event log', 'filo')
+    .option('--type <type>', 'only events of this type, and those below it')
+    .option('--host <host>', 'only events of the agent of this host')
+    .action((options: { consumer: string; type?: string; host?: string }, command: Command) =>
+      perform(command, async (context) => (await import('./audit.ts')).followAudit(context, options)),
+    )
+}
+
+/** The options of commands that carry out a run. */
+function carrying(command: Command): Command {
+  return command
+    .option('-y, --yes', 'do not ask')
+    .option('--continue', 'after a failure go on with what does not depend on it (default: hold)')
+    .addOption(
+      new Option('--patience <duration>', 'how long what does not answer is asked again')
+        .argParser(duration)
+        .default(60_000, '60s'),
+    )
+    .option('--reason <text>', 'why, for the journal and the audit log')
+    .addOption(json())
+    .addOption(jsonl())
+}
+
+function defineChanging(program: Command, perform: Perform): void {
+  const descriptions = {
+    start: 'start what is selected, and first all that it needs',
+    stop: 'stop what is selected, and first all that needs it',
+    restart: 'stop, then start again what was running',
+  } as const
+  for (const each of ['start', 'stop', 'restart'] as const) {
+    carrying(program.command(each).description(descriptions[each]).addArgument(selection()))
+      .addOption(only())
+      .addOption(label())
+      .action((selected: string[], options: ChangeOptions, command: Command) =>
+        perform(command, async (context) =>
+          (await import('./change.ts')).change(context, each, selected, options),
+        ),
+      )
+  }
+  carrying(program.command('apply').description('carry out a plan that `filo plan -o FILE` wrote'))
+    .argument('<plan>', 'the file')
+    .action((file: string, options: SessionChoices, command: Command) =>
+      perform(command, async (context) => (await import('./apply.ts')).apply(context, file, options)),
+    )
+}
+
+function defineRuns(program: Command, perform: Perform): void {
+  carrying(program.command('resume').description('carry on with a run that has not succeeded'))
+    .argument('[run]', 'default: the newest that has not succeeded')
+    .option('--take-over', 'take its hosts from whoever holds them')
+    .action((run: string | undefined, options: SessionChoices & { takeOver?: true }, command: Command) =>
+      perform(command, async (context) => (await import('./resume.ts')).resume(context, run, options)),
+    )
+  carrying(program.command('undo').description('lead back from a run: start what it stopped, or the reverse'))
+    .argument('<run>')
+    .action((run: string, options: SessionChoices, command: Command) =>
+      perform(command, async (context) => (await import('./undo.ts')).undo(context, run, options)),
+    )
+  program
+    .command('cancel')
+    .description('have a run that is being carried out send nothing new')
+    .argument('<run>')
+    .option('--abort', 'cut short what is in flight')
+    .option('--reason <text>', 'why, for the journal and the audit log')
+    .addOption(json())
+    .action((run: string, options: { abort?: true; reason?: string }, command: Command) =>
+      perform(command, async (context) => (await import('./cancel.ts')).cancel(context, run, options)),
+    )
+  program
+    .command('waive')
+    .description('let a step count as done without proof, on your word')
+    .argument('<run>')
+    .argument('<step>', 'as the report names it: "stop mta@mail1"')
+    .requiredOption('--reason <text>', 'why it is safe, for the journal and the audit log')
+    .addOption(json())
+    .action((run: string, step: string, options: { reason: string }, command: Command) =>
+      perform(command, async (context) => (await import('./waive.ts')).waive(context, run, step, options)),
+    )
+  program
+    .command('runs')
+    .description('list the newest runs and what they came to')
+    .addOption(json())
+    .addOption(jsonl())
+    .action((_options: object, command: Command) =>
+      perform(command, async (context) => (await import('./runs.ts')).runs(context)),
+    )
+  program
+    .command('show')
+    .description('tell what a run did, step by step')
+    .argument('<run>')
+    .addOption(json())
+    .action((run: string, _options: object, command: Command) =>
+      perform(command, async (context) => (await import('./show.ts')).show(context, run)),
+    )
+}

@@ -1,0 +1,28 @@
+import { randomUUID } from 'node:crypto'
+import { systemClock } from '@filo/protocol'
+import { pino, type Logger } from 'pino'
+import { connect, type Connection } from '../engine/connection.ts'
+import { Journal } from '../engine/journal.ts'
+import type { Context } from './context.ts'
+import type { LoadedFleet } from './load-fleet.ts'
+
+/**
+ * Connects to the agents of a fleet. `actOn` are the hosts that will be acted on: with `broker: local` nobody else
+ * can while this lasts. Throws BrokerUnavailable, KeyError, HostInUse.
+ */
+export async function openConnection(
+  context: Context,
+  { fleet, dir }: LoadedFleet,
+  actOn: ReadonlySet<string>,
+): Promise<Connection> {
+  return await connect({ fleet, dir, operator: context.operator, actOn, log: openLog(context) })
+}
+
+export function openJournal({ dir }: LoadedFleet): Journal {
+  return Journal.open(dir, systemClock, randomUUID)
+}
+
+/** What agents in this process log: nothing, unless FILO_LOG names a level. */
+function openLog(context: Context): Logger {
+  return pino({ level: context.environment['FILO_LOG'] ?? 'silent' }, pino.destination({ fd: 2, sync: true }))
+}

@@ -1,0 +1,36 @@
+import { CommanderError, type Command } from 'commander'
+import { defineCommands } from './commands.ts'
+import { openContext, type Context, type GlobalOptions } from './context.ts'
+import { exitCodes, type ExitCode } from './exit-code.ts'
+
+// `filo`: reads the command line, carries out one command, exits with its code.
+
+/** A reader that has gone away (`filo status | head -1`) must not end a run in its midst. */
+function surviveLostReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+  }
+}
+
+async function main(argv: readonly string[]): Promise<ExitCode> {
+  let code: ExitCode = exitCodes.done
+  const perform = async (command: Command, act: (context: Context) => Promise<ExitCode>): Promise<void> => {
+    code = await act(openContext(command.optsWithGlobals<GlobalOptions>()))
+  }
+  try {
+    await defineCommands(perform).parseAsync(argv, { from: 'user' })
+    return code
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
+    // Loaded only now: it knows the errors of all parts, and so needs all parts.
+    const { explainFailure } = await import('./failure.ts')
+    const failure = explainFailure(error)
+    process.stderr.write(`filo: ${failure.words}\n`)
+    return failure.code
+  }
+}
+
+surviveLostReaders()
+process.exitCode = await main(process.argv.slice(2))

@@ -1,0 +1,12 @@
+import type { Context } from './context.ts'
+import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
+import type { SessionChoices } from './carry.ts'
+
+export async function resume(
+  _context: Context,
+  _run: string | undefined,
+  _choices: SessionChoices & { readonly takeOver?: true },
+): Promise<ExitCode> {
+  await Promise.resolve()
+  throw new Exit(exitCodes.internalError, 'not there yet')
+}
