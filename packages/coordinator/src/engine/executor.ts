@@ -348,7 +348,7 @@ class Session {
         const step = this.#record.plan.steps.findIndex((one) => stepName(one) === request.step)
         const phase = this.#state.steps[step]?.phase
         if (phase === undefined) return { accepted: false, detail: `the plan has no step "${request.step}"` }
-        if (phase === 'done' || phase === 'sent' || phase === 'waived') {
+        if (phase === 'sent' || phase === 'waived') {
           return { accepted: false, detail: `"${request.step}" is ${phase}: there is nothing to waive` }
         }
         this.#note({ type: 'waived', step, operator, reason })

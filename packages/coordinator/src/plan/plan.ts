@@ -52,6 +52,7 @@ export const HookStep = z.strictObject({
   ...waits,
   ...because,
 })
+export type HookStep = z.infer<typeof HookStep>
 export const Step = z.discriminatedUnion('kind', [StartStep, StopStep, ProveStep, HookStep])
 export type Step = z.infer<typeof Step>
 

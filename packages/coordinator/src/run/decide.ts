@@ -1,5 +1,5 @@
 import { instanceName, judge, type Goal } from '@filo/protocol'
-import type { Step } from '../plan/plan.ts'
+import type { HookStep, Step } from '../plan/plan.ts'
 import { dueHosts, goalOf, type HostState, type RunState } from './run.ts'
 import type { Proof, RunOutcome } from './run-event.ts'
 
@@ -129,8 +129,6 @@ function loadByHost(state: RunState): Map<string, number> {
   }
   return load
 }
-
-type HookStep = Extract<Step, { kind: 'hook' }>
 
 /** A hook runs only when its step has something to do: stopping what is stopped is not announced twice. */
 function considerHook(state: RunState, proofs: Proofs, index: number, hook: HookStep, into: Draft): void {

@@ -1,0 +1,213 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { HookStep } from '../plan/plan.ts'
+import { actionsPerHost, attemptsPerSession, decide, outcomeOf, proofAgeMs } from './decide.ts'
+import type { RunEvent } from './run-event.ts'
+import {
+  actionOf,
+  begun,
+  boot,
+  claimed,
+  done,
+  opened,
+  planOf,
+  proof,
+  seen,
+  sent,
+  step,
+  take,
+} from './scene.ts'
+
+const chain = planOf([
+  step('stop web@w1'),
+  step('stop app@a1', { needs: [0] }),
+  step('stop db@d1', { needs: [1] }),
+])
+const pair = planOf([step('stop one@a'), step('stop two@b')])
+
+function failed(index: number): RunEvent {
+  return { type: 'failed', step: index, action: actionOf(index * 100 + 1), reason: 'exit 1' }
+}
+function unknown(index: number, atMs = 0): RunEvent {
+  return { type: 'unknown', step: index, action: actionOf(index * 100 + 1), reason: 'silence', atMs }
+}
+
+test('a step is sent when its own needs are proven, not when a wave is over', () => {
+  const plan = planOf([step('stop a@h1'), step('stop b@h2'), step('stop c@h3', { needs: [0] })])
+  expect(decide(begun(plan), 0).send).toEqual([0, 1])
+  expect(decide(take(begun(plan), sent(0), sent(1), done(0, plan)), 0).send).toEqual([2])
+})
+
+test('nothing is sent before every host of the plan has answered', () => {
+  const state = take(begun(chain), { type: 'silent', host: 'd1', reason: 'no answer', atMs: 0 })
+  expect(decide(state, 0)).toMatchObject({ send: [], end: null })
+  expect(decide(state, 60_001)).toMatchObject({ send: [], end: 'unresolved' })
+})
+
+test('a proof that was asked for too long ago is asked for again before the gate opens', () => {
+  const state = take(begun(chain), sent(0), done(0, chain, 100))
+  expect(decide(state, 100 + proofAgeMs)).toMatchObject({ send: [1], observe: [] })
+  expect(decide(state, 101 + proofAgeMs)).toMatchObject({ send: [], observe: [0] })
+  const renewed: RunEvent = {
+    type: 'observed',
+    service: 'web',
+    host: 'w1',
+    proof: proof(seen('stopped'), 9000),
+  }
+  expect(decide(take(state, renewed), 101 + proofAgeMs)).toMatchObject({ send: [1], observe: [] })
+})
+
+test.each<[string, RunEvent]>([
+  [
+    'another incarnation',
+    { ...(claimed('w1') as Extract<RunEvent, { type: 'claimed' }>), incarnation: boot },
+  ],
+  ['another boot', { ...(claimed('w1') as Extract<RunEvent, { type: 'claimed' }>), boot: actionOf(9) }],
+])('a proof from %s of the host opens nothing', (_, reclaimed) => {
+  const state = take(begun(chain), sent(0), done(0, chain), reclaimed)
+  expect(decide(state, 1)).toMatchObject({ send: [], observe: [0] })
+})
+
+test('a proof of an earlier session opens nothing, whatever its clock says', () => {
+  const state = take(begun(chain), sent(0), done(0, chain, 5), opened(2), ...['w1', 'a1', 'd1'].map(claimed))
+  expect(decide(state, 6)).toMatchObject({ send: [], observe: [0] })
+})
+
+test('a failure holds everything, or only what depends on it', () => {
+  expect(decide(take(begun(pair), sent(0), failed(0)), 0)).toMatchObject({ send: [], end: 'failed' })
+  const state = take(begun(pair, 'continue'), sent(0), failed(0))
+  expect(decide(state, 0)).toMatchObject({ send: [1], end: null })
+  expect(decide(take(begun(chain, 'continue'), sent(0), failed(0)), 0)).toMatchObject({
+    send: [],
+    end: 'failed',
+  })
+})
+
+test('what is in flight is awaited even after a failure', () => {
+  const state = take(begun(pair), sent(0), sent(1), failed(0))
+  expect(decide(state, 0).end).toBeNull()
+})
+
+test('unknown holds like a failure, for as long as there is patience', () => {
+  const state = take(begun(pair), sent(0), unknown(0, 10))
+  expect(decide(state, 11)).toMatchObject({ send: [], end: null })
+  expect(decide(state, 60_010)).toMatchObject({ send: [], end: 'unresolved' })
+})
+
+test('no passing of time ever opens a gate behind an unknown step', () => {
+  fc.assert(
+    fc.property(
+      fc.double({ min: 0, max: 1e12, noNaN: true }),
+      fc.constantFrom('hold', 'continue'),
+      (nowMs, policy) => {
+        const state = take(begun(chain, policy as 'hold'), sent(0), unknown(0))
+        expect(decide(state, nowMs).send).toEqual([])
+      },
+    ),
+  )
+})
+
+test('drift holds', () => {
+  const state = take(begun(chain), sent(0), done(0, chain))
+  take(state, { type: 'drifted', step: 0, reason: 'it is back', proof: proof(seen('running'), 1) })
+  expect(decide(state, 1)).toMatchObject({ send: [], end: 'failed' })
+})
+
+test('a resume tries again what failed and drifted, and nothing that is done', () => {
+  const state = take(
+    begun(chain),
+    sent(0),
+    done(0, chain),
+    sent(1),
+    failed(1),
+    opened(2),
+    ...['w1', 'a1', 'd1'].map(claimed),
+  )
+  expect(decide(state, 0)).toMatchObject({ send: [], observe: [0] })
+  take(state, { type: 'observed', service: 'web', host: 'w1', proof: proof(seen('stopped'), 0, 2) })
+  expect(decide(state, 0).send).toEqual([1])
+})
+
+test('a waiver opens the gate without a proof', () => {
+  const state = take(begun(chain), sent(0), unknown(0))
+  take(state, { type: 'waived', step: 0, operator: 'alice@admin1', reason: 'I looked' })
+  expect(decide(state, 1e9).send).toEqual([1])
+})
+
+test('what only follows waits for an end, good or bad, and not for a proof', () => {
+  const plan = planOf([step('stop web@w1'), step('stop mta@m1', { follows: [0] })])
+  const state = take(begun(plan, 'continue'), sent(0))
+  expect(decide(state, 0).send).toEqual([])
+  expect(decide(take(state, failed(0)), 0).send).toEqual([1])
+})
+
+test('one of several is enough where the plan says so', () => {
+  const plan = planOf(
+    [step('start mta@m1'), step('start mta@m2'), step('start web@w1', { needs: [3] })],
+    [{ needs: [0, 1], follows: [], enough: 1 }],
+  )
+  const state = take(begun(plan, 'continue'), sent(0), sent(1), done(0, plan), failed(1))
+  expect(decide(state, 0).send).toEqual([2])
+})
+
+test('a sealed step is sent again, but not for ever, and not before its time', () => {
+  const state = begun(pair)
+  for (let attempt = 1; attempt <= attemptsPerSession; attempt++) {
+    expect(decide(state, 50).send).toContain(0)
+    const action = actionOf(attempt)
+    take(state, sent(0, attempt), { type: 'sealed', step: 0, action, reason: 'busy', retryAtMs: 50 })
+    expect(decide(state, 49).send).not.toContain(0)
+  }
+  expect(decide(state, 50).send).not.toContain(0)
+})
+
+test('a host is not asked for more than a few actions at once', () => {
+  const plan = planOf(Array.from({ length: actionsPerHost + 5 }, (_, at) => step(`stop s${at}@h`)))
+  expect(decide(begun(plan), 0).send).toHaveLength(actionsPerHost)
+})
+
+test('a prove step is observed, and what needs it waits for that', () => {
+  const plan = planOf([step('prove app@a1'), step('stop db@d1', { needs: [0] })])
+  const state = begun(plan)
+  expect(decide(state, 0)).toMatchObject({ send: [], observe: [0] })
+  take(state, { type: 'done', step: 0, outcome: 'observed', reason: '', proof: proof(seen('stopped'), 0) })
+  expect(decide(state, 0)).toMatchObject({ send: [1], observe: [] })
+})
+
+const hookOf = (at: HookStep['at'], around: number, needs: number[]): HookStep => ({
+  ...{ kind: 'hook', at, of: 'w1', service: 'web', host: 'w1', definition: '0'.repeat(64) },
+  ...{ around, needs, follows: [] },
+})
+
+test('a hook before a stop runs only when there is something to stop', () => {
+  const plan = planOf([hookOf('before_stop', 1, []), step('stop web@w1', { needs: [0] })])
+  const state = begun(plan)
+  expect(decide(state, 0)).toMatchObject({ send: [], observe: [1], unneeded: [] })
+  const saw = (what: 'running' | 'stopped'): RunEvent => ({
+    ...{ type: 'observed', service: 'web', host: 'w1', proof: proof(seen(what), 0) },
+  })
+  expect(decide(take(state, saw('stopped')), 0)).toMatchObject({ unneeded: [0], send: [] })
+  expect(decide(take(state, saw('running')), 0)).toMatchObject({ unneeded: [], send: [0] })
+})
+
+test('a hook after a stop runs only when something was stopped', () => {
+  const plan = planOf([step('stop web@w1'), hookOf('after_stop', 0, [0])])
+  const unchanged = { ...done(0, plan), outcome: 'unchanged' } as RunEvent
+  expect(decide(take(begun(plan), sent(0), unchanged), 0)).toMatchObject({ unneeded: [1], send: [] })
+  expect(decide(take(begun(plan), sent(0), done(0, plan)), 0)).toMatchObject({ unneeded: [], send: [1] })
+})
+
+test('an interrupted run sends nothing new, waits for what is in flight, and can be resumed', () => {
+  const stopping: RunEvent = { type: 'stopping', why: 'interrupted', operator: 'alice@admin1' }
+  const state = take(begun(chain), sent(0), stopping)
+  expect(decide(state, 0)).toMatchObject({ send: [], end: null })
+  expect(decide(take(state, done(0, chain)), 0)).toMatchObject({ send: [], end: 'cancelled' })
+})
+
+test('the outcome is the worst of the steps', () => {
+  const waived: RunEvent = { type: 'waived', step: 0, operator: 'alice@admin1', reason: 'I looked' }
+  expect(outcomeOf(take(begun(pair), sent(0), done(0, pair), sent(1), done(1, pair)))).toBe('succeeded')
+  expect(outcomeOf(take(begun(pair), waived, sent(1), done(1, pair)))).toBe('waived')
+  expect(outcomeOf(take(begun(pair), waived, sent(1), unknown(1)))).toBe('unresolved')
+  expect(outcomeOf(take(begun(pair), sent(0), unknown(0), sent(1), failed(1)))).toBe('failed')
+})
