@@ -35,7 +35,7 @@ export function formatTable(
 
 /** A text of at most `room` characters, with an ellipsis where it was cut. */
 export function fit(text: string, room: number): string {
-  const characters = [...text]
+  const characters = Array.from(text)
   return characters.length <= room ? text : `${characters.slice(0, Math.max(room - 1, 0)).join('')}…`
 }
 
@@ -44,5 +44,5 @@ function textOf(cell: Cell): string {
 }
 
 function widthOf(text: string): number {
-  return [...text].length
+  return Array.from(text).length
 }

@@ -8,7 +8,8 @@ export function explain(plan: Plan, step: number): string[] {
   return [reasonFor(plan, step), ...waitsOf(plan, step)]
 }
 
-function reasonFor(plan: Plan, index: number): string {
+/** The first of these: what put the step into the plan. */
+export function reasonFor(plan: Plan, index: number): string {
   const step = plan.steps[index]!
   if (step.kind === 'hook') {
     const around = stepName(plan.steps[step.around]!)
@@ -32,7 +33,8 @@ function reasonFor(plan: Plan, index: number): string {
   }
 }
 
-function reasonForProof(step: Step & { kind: 'prove' }, because: Step, other: string): string {
+/** The first of these: what put the step into the plan. */
+export function reasonForProof(step: Step & { kind: 'prove' }, because: Step, other: string): string {
   if (step.goal === 'stopped') {
     return `It needs ${other}, which is to stop. It is left out (--only), so it must not be live.`
   }
