@@ -1,8 +1,8 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { HookStep } from '../plan/plan.ts'
 import { actionsPerHost, attemptsPerSession, decide, outcomeOf, proofAgeMs } from './decide.ts'
-import type { RunEvent } from './run-event.ts'
+import type { FailurePolicy, RunEvent } from './run-event.ts'
 import {
   actionOf,
   begun,
@@ -98,9 +98,9 @@ test('no passing of time ever opens a gate behind an unknown step', () => {
   fc.assert(
     fc.property(
       fc.double({ min: 0, max: 1e12, noNaN: true }),
-      fc.constantFrom('hold', 'continue'),
+      fc.constantFrom<FailurePolicy>('hold', 'continue'),
       (nowMs, policy) => {
-        const state = take(begun(chain, policy as 'hold'), sent(0), unknown(0))
+        const state = take(begun(chain, policy), sent(0), unknown(0))
         expect(decide(state, nowMs).send).toEqual([])
       },
     ),
@@ -175,17 +175,25 @@ test('a prove step is observed, and what needs it waits for that', () => {
 })
 
 const hookOf = (at: HookStep['at'], around: number, needs: number[]): HookStep => ({
-  ...{ kind: 'hook', at, of: 'w1', service: 'web', host: 'w1', definition: '0'.repeat(64) },
-  ...{ around, needs, follows: [] },
+  kind: 'hook',
+  at,
+  of: 'w1',
+  service: 'web',
+  host: 'w1',
+  definition: '0'.repeat(64),
+  around,
+  needs,
+  follows: [],
 })
+
+function saw(what: 'running' | 'stopped'): RunEvent {
+  return { type: 'observed', service: 'web', host: 'w1', proof: proof(seen(what), 0) }
+}
 
 test('a hook before a stop runs only when there is something to stop', () => {
   const plan = planOf([hookOf('before_stop', 1, []), step('stop web@w1', { needs: [0] })])
   const state = begun(plan)
   expect(decide(state, 0)).toMatchObject({ send: [], observe: [1], unneeded: [] })
-  const saw = (what: 'running' | 'stopped'): RunEvent => ({
-    ...{ type: 'observed', service: 'web', host: 'w1', proof: proof(seen(what), 0) },
-  })
   expect(decide(take(state, saw('stopped')), 0)).toMatchObject({ unneeded: [0], send: [] })
   expect(decide(take(state, saw('running')), 0)).toMatchObject({ unneeded: [], send: [0] })
 })

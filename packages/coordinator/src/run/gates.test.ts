@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Gates, type Standing } from './gates.ts'
 import { planOf, step } from './scene.ts'

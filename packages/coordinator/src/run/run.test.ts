@@ -34,7 +34,7 @@ test('folding the journal again gives the live state', () => {
   ]
   events[6] = { ...unknown, step: 1, action: actionOf(101) }
   const live = begun(plan)
-  take(live, sent(0), events[4]!, sent(1), events[6]!)
+  take(live, sent(0), events[4]!, sent(1), events[6])
   const { gates: _live, ...state } = live
   const { gates: _folded, ...folded } = fold(plan, events)
   expect(folded).toEqual(state)
