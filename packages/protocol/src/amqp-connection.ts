@@ -11,6 +11,8 @@ import type { TransportStatus } from './transport.ts'
 
 const connectTimeoutMs = 5000
 const closeTimeoutMs = 1000
+/** A broker that has just started answers while some of its queues do not: declaring such a one hangs. */
+const setUpTimeoutMs = 15_000
 const firstDelayMs = 100
 const longestDelayMs = 5000
 
@@ -158,14 +160,20 @@ export class LastingConnection<Session> implements AsyncDisposable {
     }
     const model = await connect({ ...url.connect, heartbeat: heartbeatSeconds }, socket)
     const link = this.#watch(model)
+    const giveUp = (): void => link.fail('it could not be set up in time')
+    const timer = setTimeout(giveUp, setUpTimeoutMs)
+    this.#closing.signal.addEventListener('abort', giveUp)
     try {
-      const session = await this.#setUp(link)
+      const session = await Promise.race([this.#setUp(link), rejectWhenLost(link)])
       this.#closing.signal.throwIfAborted()
       this.#arrive(link, session)
       return link
     } catch (error) {
       link.fail('it could not be set up')
       throw error
+    } finally {
+      clearTimeout(timer)
+      this.#closing.signal.removeEventListener('abort', giveUp)
     }
   }
 
@@ -198,6 +206,10 @@ export class LastingConnection<Session> implements AsyncDisposable {
 /** Waits for a parting word to a broker that may be frozen or gone (C3); whether it was heard is all the same. */
 export async function briefly(parting: Promise<unknown>): Promise<void> {
   await Promise.race([parting, delay(closeTimeoutMs, undefined, { ref: false })]).catch(() => {})
+}
+
+async function rejectWhenLost(link: Link): Promise<never> {
+  throw new Error(await link.lost)
 }
 
 function streamOf(model: ChannelModel): Duplex {

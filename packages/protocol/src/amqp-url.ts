@@ -42,18 +42,21 @@ const explanations: readonly (readonly [pattern: RegExp, words: string])[] = [
   [/Expected ConnectionOpenOk/, 'logged in, but the virtual host does not exist or this user may not use it'],
   [/CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/i, 'its TLS certificate is not trusted'],
   [/WRONG_VERSION_NUMBER|ERR_SSL|EPROTO/, 'it does not speak TLS on this port; amqp:// instead of amqps://?'],
-  [/closed abruptly during opening|ECONNRESET/, 'it hung up during the handshake; amqp:// to a TLS port?'],
+  [/closed abruptly during opening/, 'it hung up during the handshake; amqp:// to a TLS port?'],
+  [/ECONNRESET|EPIPE|Unexpected close/, 'the broker hung up'],
+  [/Heartbeat timeout/, 'the broker gave no sign of life for two heartbeats'],
 ]
 
 /** Why the broker cannot be had, in words for an operator, with the original ones for whom they help. */
 export function explain(error: unknown): string {
-  const { code, message } = error as { code?: unknown; message?: string }
-  const original = [
-    typeof code === 'string' && !message?.includes(code) ? code : '',
-    message ?? String(error),
-  ]
-    .filter((part) => part !== '')
-    .join(': ')
+  const original = describe(error)
   const words = explanations.find(([pattern]) => pattern.test(original))?.[1]
   return words === undefined ? original : `${words} (${original})`
+}
+
+function describe(error: unknown): string {
+  const { code, message } = error as { code?: unknown; message?: string }
+  if (typeof code !== 'string' || message?.includes(code)) return message ?? String(error)
+  // OpenSSL's messages are places in its own sources.
+  return code.startsWith('ERR_SSL') || !message ? code : `${code}: ${message}`
 }
