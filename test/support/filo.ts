@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { until } from './until.ts'
+
+const bin = fileURLToPath(new URL('../../packages/coordinator/bin/filo', import.meta.url))
+
+/** What a command printed, and how it ended. */
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface FiloOptions {
+  /** Where it is typed: `filo.yaml` is looked for there. */
+  readonly cwd: string
+  readonly env?: Readonly<Record<string, string>>
+  /** After this long it is killed, and the test fails. */
+  readonly timeoutMs?: number
+}
+
+/** A `filo` that is running. Disposed, it is killed if it still does. */
+export interface RunningFilo extends AsyncDisposable {
+  readonly pid: number
+  readonly ended: Promise<Ended>
+  stdout(): string
+  stderr(): string
+  signal(signal: NodeJS.Signals): void
+  /** Waits until stderr has a match. */
+  untilSays(pattern: RegExp): Promise<void>
+}
+
+/** Runs the real `filo` to its end. Its state is in `.state` below `cwd`, its standard input is no terminal. */
+export async function filo(args: readonly string[], options: FiloOptions): Promise<Ended> {
+  await using running = startFilo(args, options)
+  return await running.ended
+}
+
+export function startFilo(args: readonly string[], options: FiloOptions): RunningFilo {
+  const { cwd, env = {}, timeoutMs = 60_000 } = options
+  const child = spawn(bin, args, {
+    cwd,
+    env: { PATH: process.env['PATH'], HOME: cwd, FILO_STATE: `${cwd}/.state`, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  const { promise: ended, resolve, reject } = Promise.withResolvers<Ended>()
+  const shown = `filo ${args.join(' ')}`
+  const timer = setTimeout(() => {
+    child.kill('SIGKILL')
+    reject(new Error(`"${shown}" did not end within ${timeoutMs} ms; it said:\n${stderr}\n${stdout}`))
+  }, timeoutMs)
+  child.once('error', reject)
+  child.once('close', (code, signal) => {
+    clearTimeout(timer)
+    resolve({ code, signal, stdout, stderr })
+  })
+  // Whoever disposes it without waiting for its end does not care how it ends.
+  ended.catch(() => {})
+  return {
+    pid: child.pid!,
+    ended,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    signal: (signal) => void child.kill(signal),
+    untilSays: async (pattern) => {
+      await until(`"${shown}" to say ${pattern}`, () => pattern.test(stderr))
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL')
+      await ended.catch(() => {})
+    },
+  }
+}
