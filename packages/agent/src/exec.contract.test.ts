@@ -8,7 +8,8 @@ import { until } from '../../../test/support/until.ts'
 import { act, describeExit, look } from './exec.ts'
 import type { ProcessGroup } from './managers/manager.ts'
 import { lendAct, type RecordedAct } from './managers/testing.ts'
-import { groupProcesses, isGroupAlive, killGroup, startTicks } from './process-group.ts'
+import { isGroupAlive, isLeaderAlive, killGroup } from './process-group.ts'
+import { startTicks } from './process-table.ts'
 
 let dir: TempDir
 let groups: ProcessGroup[]
@@ -107,7 +108,8 @@ describe('act', () => {
     const acted = await act(script('sleep 30 & exit 0'), lend())
     expect(acted.exit).toEqual({ kind: 'exited', code: 0 })
     expect(acted.durationMs).toBeLessThan(5000)
-    expect(groupProcesses(groups[0]!).map(({ command }) => command)).toEqual(['sleep 30'])
+    expect(isLeaderAlive(groups[0]!)).toBe(false)
+    expect(isGroupAlive(groups[0]!)).toBe(true)
   })
 
   test('keeps beginning and end of a large output on whole characters and counts what is dropped', async () => {
@@ -154,6 +156,19 @@ describe('act', () => {
     const acted = await acting
     expect(acted.exit).toEqual({ kind: 'aborted', survived: false })
     expect(isGroupAlive(groups[0]!)).toBe(false)
+  })
+
+  test('a process group that cannot be noted is ended at once', async () => {
+    let group: ProcessGroup | undefined
+    const acting = act(script('sleep 30'), {
+      ...lend(),
+      onProcess(noted) {
+        group = noted
+        throw new Error('the disk is full')
+      },
+    })
+    await expect(acting).rejects.toThrow('the disk is full')
+    expect(isGroupAlive(group!)).toBe(false)
   })
 
   test('starts nothing once it is aborted', async () => {

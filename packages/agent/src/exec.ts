@@ -5,7 +5,8 @@ import { execa } from 'execa'
 import type { Act, ProcessGroup } from './managers/manager.ts'
 import { OutputFile } from './output-file.ts'
 import { printable } from './printable.ts'
-import { isGroupAlive, killGroup, startTicks } from './process-group.ts'
+import { isGroupAlive, killGroup } from './process-group.ts'
+import { startTicks } from './process-table.ts'
 
 // The only file of the agent that starts a process.
 //
@@ -76,21 +77,31 @@ export async function look(
 /**
  * Runs a command that changes something, in a session of its own; tells `act` its process group at once and its
  * lines as they come. Ends at the leader's exit: a daemon that it started lives on. Throws only where the output
- * file cannot be opened.
+ * file cannot be opened, or the process group cannot be noted: then nothing runs.
  */
 export async function act(argv: readonly string[], action: Act): Promise<Acted> {
   const startedAt = performance.now()
   const output = await OutputFile.open(action.outputFile, action.onLine)
-  const exit: Exit = action.signal.aborted
-    ? { kind: 'aborted', survived: false }
-    : await runIn(output, argv, action)
-  return { exit, output: await output.close(), durationMs: performance.now() - startedAt }
+  try {
+    const exit = await runIn(output, argv, action)
+    return { exit, output: await output.close(), durationMs: performance.now() - startedAt }
+  } catch (error) {
+    await output.close()
+    throw error
+  }
 }
 
 async function runIn(output: OutputFile, argv: readonly string[], action: Act): Promise<Exit> {
+  if (action.signal.aborted) return { kind: 'aborted', survived: false }
   const child = spawn(argv, output.fd, { LANG: 'C.UTF-8' })
   const group = groupOf(child)
-  if (group !== undefined) action.onProcess(group)
+  try {
+    if (group !== undefined) action.onProcess(group)
+  } catch (error) {
+    // What could not be noted must not run: nobody would know of it after a crash.
+    await endGroup(group!, 'SIGKILL')
+    throw error
+  }
   return await watch(child, group, action.signal, 'SIGTERM')
 }
 

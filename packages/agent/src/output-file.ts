@@ -90,15 +90,18 @@ export class OutputFile {
   }
 
   #splitLines(bytes: Buffer): void {
-    let rest = Buffer.concat([this.#line, bytes])
-    for (;;) {
-      const end = rest.findIndex((byte) => byte === 0x0a || byte === 0x0d)
-      if (end < 0 && rest.length < lineBytes) break
-      const length = end < 0 ? lineBytes : end
-      this.#emitLine(rest.subarray(0, length))
-      rest = rest.subarray(end < 0 ? length : length + 1)
+    const text = Buffer.concat([this.#line, bytes])
+    let from = 0
+    // Latin-1 has one character for each byte, so that an index in it is one in the buffer.
+    for (const { index } of text.toString('latin1').matchAll(/[\r\n]/g)) {
+      this.#emitLine(text.subarray(from, index))
+      from = index + 1
     }
-    this.#line = Buffer.from(rest)
+    if (text.length - from >= lineBytes) {
+      this.#emitLine(text.subarray(from))
+      from = text.length
+    }
+    this.#line = Buffer.from(text.subarray(from))
   }
 
   #emitLine(bytes: Buffer): void {

@@ -1,8 +1,8 @@
 import type { Live, State } from '@filo/protocol'
 
 /**
- * Many, at least one, seen as one: where all are, and otherwise what is under way before what is at rest. What is at rest in part
- * neither runs nor is stopped: it has failed to be either. Live is what any of them may be.
+ * Many, at least one, seen as one: where all are, and otherwise what is under way before what is at rest. What is at
+ * rest in part neither runs nor is stopped: it has failed to be either. Live is what any of them may be.
  */
 export function combine(seen: readonly { readonly state: State; readonly live: Live }[]): {
   state: State

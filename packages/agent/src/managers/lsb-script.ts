@@ -71,7 +71,7 @@ export async function attemptByScript(
   // LSB wants success from a stop of what is stopped, but many scripts say 7.
   const accepted = exit.kind === 'exited' && (exit.code === 0 || (verb === 'stop' && exit.code === 7))
   const words = exit.kind === 'exited' && exit.code !== 0 ? verbCodes[exit.code] : undefined
-  const rest = output.droppedBytes > 0 ? `; all it printed is in ${action.outputFile}` : ''
+  const rest = output.droppedBytes > 0 ? `; more of what it printed is in ${action.outputFile}` : ''
   const detail = `${verb} by ${argv[0]}: ${describeExit(exit)}${words === undefined ? '' : ` (${words})`}${rest}`
   return { accepted, detail: cut(detail), output }
 }

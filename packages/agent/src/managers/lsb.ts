@@ -1,7 +1,7 @@
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { accessSync, closeSync, constants, openSync, readSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { cut, limits, type LsbDefinition, type SystemdDefinition } from '@filo/protocol'
-import { processesNamed } from '../process-group.ts'
+import { processesNamed } from '../process-table.ts'
 import { mapBounded } from './bounded.ts'
 import { attemptByScript, missing, seeByStatus, statusesAtOnce } from './lsb-script.ts'
 import type { Act, Attempt, Manager, Sighting } from './manager.ts'
@@ -94,9 +94,23 @@ function lookForProcesses(sighting: Sighting, script: string): Sighting {
 
 /** What the program of a script may be called: as the script, or as the script's own variables say. */
 function programNames(script: string): ReadonlySet<string> {
-  const text = readFileSync(script, 'utf8')
-  const declared = text.matchAll(
-    /^\s*(?:DAEMON|PROG|PROGRAM|EXEC|prog|exec)=["']?([\w./+-]+)["']?\s*(?:#.*)?$/gm,
+  const declared = readBeginning(script).matchAll(
+    /^[ \t]*(?:DAEMON|PROG|PROGRAM|EXEC|prog|exec)=["']?([\w./+-]+)["']?[ \t]*(?:#.*)?$/gm,
   )
   return new Set([basename(script), ...[...declared].map(([, path]) => basename(path!))])
+}
+
+/** Enough for any script; what stands there may be a program of many megabytes, or not be readable. */
+function readBeginning(path: string): string {
+  try {
+    const file = openSync(path, 'r')
+    try {
+      const buffer = Buffer.alloc(64 * 1024)
+      return buffer.toString('utf8', 0, readSync(file, buffer))
+    } finally {
+      closeSync(file)
+    }
+  } catch {
+    return ''
+  }
 }

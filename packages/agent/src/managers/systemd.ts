@@ -1,7 +1,7 @@
 import { cut, limits, type Live, type State, type SystemdDefinition } from '@filo/protocol'
 import { act, describeExit, look } from '../exec.ts'
 import { firstLine } from '../printable.ts'
-import { processWithPid } from '../process-group.ts'
+import { processWithPid } from '../process-table.ts'
 import { cgroupsOf, processesInCgroup } from './cgroup.ts'
 import { combine } from './combined.ts'
 import { missing } from './lsb-script.ts'

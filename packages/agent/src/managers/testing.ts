@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { judge, type Goal, type ManagerDefinition, type Verdict } from '@filo/protocol'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { until } from '../../../../test/support/until.ts'
-import { isGroupAlive, processWithPid } from '../process-group.ts'
+import { isGroupAlive } from '../process-group.ts'
+import { processWithPid } from '../process-table.ts'
 import type { Act, Manager, ProcessGroup, Sighting } from './manager.ts'
 
 // What every manager promises, as tests that each must pass against the real program.

@@ -61,7 +61,8 @@ async function post(endpoint: Endpoint, body: string, signal: AbortSignal): Prom
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const { socket, username, password } = endpoint
   const isAddress = socket.startsWith('http://')
-  const url = new URL('/RPC2', isAddress ? socket : 'http://localhost')
+  const url = URL.parse('/RPC2', isAddress ? socket : 'http://localhost')
+  if (url === null) throw new NoAnswer(`${socket}: not an http:// address`)
   const sent = request(url, {
     method: 'POST',
     ...(isAddress ? {} : { socketPath: socket }),
