@@ -152,9 +152,10 @@ class AmqpMailbox implements Mailbox {
 
   /** A connection after the other: waits for its loss, then takes the address on the next. */
   async #keep(first: ReceivingSession): Promise<void> {
+    const closed = aborted(this.#closing.signal)
     let session: ReceivingSession | undefined = first
     while (session !== undefined) {
-      await Promise.race([session.lost, aborted(this.#closing.signal)])
+      await Promise.race([session.lost, closed])
       session = await this.#reclaim()
     }
   }
