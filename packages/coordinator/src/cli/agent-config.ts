@@ -1,11 +1,63 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { AgentConfig } from '@filo/agent'
+import { formatSigningKey, formatVerifyingKey } from '@filo/protocol'
+import { stringify } from 'yaml'
+import { readHostSecret, readPublicKey } from '../engine/keys.ts'
+import { hostDefinition } from '../fleet/fleet.ts'
+import { hint } from '../fleet/problem.ts'
 import type { Context } from './context.ts'
 import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
+import { loadFleet } from './load-fleet.ts'
+import { printLines } from './print.ts'
 
+const keyName = 'agent.key'
+
+/** Prints a host's slice of the fleet file, or writes it into a folder together with the host's private key. */
 export async function agentConfig(
-  _context: Context,
-  _host: string,
-  _options: { readonly output?: string },
+  context: Context,
+  host: string,
+  { output }: { readonly output?: string },
 ): Promise<ExitCode> {
-  await Promise.resolve()
-  throw new Exit(exitCodes.internalError, 'not there yet')
+  const { fleet, dir, file } = loadFleet(context)
+  if (!fleet.hosts.has(host)) {
+    const names = [...fleet.hosts.keys()]
+    throw new Exit(exitCodes.nothingMatched, `${file} has no host "${host}"${hint(host, names)}`)
+  }
+  if (fleet.broker === 'local') {
+    throw new Exit(
+      exitCodes.refused,
+      `${file} says "broker: local": its hosts are in the filo process itself, so there is no agent to write ` +
+        'a configuration for. With an amqp:// URL as broker there is',
+    )
+  }
+  const config: AgentConfig = {
+    ...hostDefinition(fleet, host),
+    broker: [...fleet.broker],
+    key: keyName,
+    trusted: [formatVerifyingKey(readPublicKey(dir.keys))],
+  }
+  const yaml = `# The agent of ${host}. Written by: filo agent-config ${host}\n${stringify(config)}`
+  if (output === undefined) {
+    context.stdout.write(yaml)
+    return exitCodes.done
+  }
+  const secret = formatSigningKey(readHostSecret(dir.keys, host))
+  mkdirSync(output, { recursive: true, mode: 0o700 })
+  // The configuration may hold the broker's password.
+  for (const [name, text] of Object.entries({ 'agent.yaml': yaml, [keyName]: secret })) {
+    writeSecret(join(output, name), text)
+  }
+  printLines(context.stdout, [
+    `wrote ${join(output, 'agent.yaml')} and ${join(output, keyName)}`,
+    `On ${host} they belong in /etc/filo, readable by root only; then: systemctl restart filo-agent`,
+  ])
+  return exitCodes.done
+}
+
+/** Also narrows a file that was there with wider permissions. */
+function writeSecret(file: string, text: string): void {
+  writeFileSync(file, '', { mode: 0o600 })
+  chmodSync(file, 0o600)
+  writeFileSync(file, text)
 }

@@ -41,14 +41,20 @@ export function readCoordinatorKey(keysDir: string): SigningKey {
   return readKey(keyFiles(keysDir).secret, "the coordinator's key", parseSigningKey)
 }
 
+/** The public key of a host's agent, or the coordinator's own. Throws KeyError. */
+export function readPublicKey(keysDir: string, host?: string): VerifyingKey {
+  const whose = host === undefined ? "the coordinator's public key" : `the key of ${host}`
+  return readKey(keyFiles(keysDir, host).open, whose, parseVerifyingKey)
+}
+
 /** The public key of each host's agent. Throws KeyError for the first that is not there. */
 export function readHostKeys(keysDir: string, hosts: Iterable<string>): Map<string, VerifyingKey> {
-  return new Map(
-    [...hosts].map((host) => [
-      host,
-      readKey(keyFiles(keysDir, host).open, `the key of ${host}`, parseVerifyingKey),
-    ]),
-  )
+  return new Map([...hosts].map((host) => [host, readPublicKey(keysDir, host)]))
+}
+
+/** The private key of a host's agent, to be taken there. Throws KeyError. */
+export function readHostSecret(keysDir: string, host: string): SigningKey {
+  return readKey(keyFiles(keysDir, host).secret, `the private key of ${host}`, parseSigningKey)
 }
 
 function readKey<Key>(file: string, whose: string, parse: (pem: string) => Key): Key {
