@@ -35,7 +35,7 @@ export function routingKeyOf(event: AuditEvent): string {
 /** The pattern of a topic exchange that matches at least what the filter selects. */
 export function patternOf(filter: EventFilter): string {
   const source = filter.host === undefined ? '#' : `agents.${asWord(filter.host)}`
-  if (filter.type !== undefined) return `${source}.${filter.type}`
+  if (filter.type !== undefined) return `${source}.${filter.type}.#`
   return filter.host === undefined ? '#' : `${source}.#`
 }
 

@@ -24,7 +24,7 @@ export function hostOf(event: AuditEvent): string | undefined {
 }
 
 export function selects(filter: EventFilter, event: AuditEvent): boolean {
-  if (filter.type !== undefined && filter.type !== event.type) return false
+  if (filter.type !== undefined && !`${event.type}.`.startsWith(`${filter.type}.`)) return false
   return filter.host === undefined || filter.host === hostOf(event)
 }
 

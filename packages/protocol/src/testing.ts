@@ -226,6 +226,7 @@ function describeEventLog(connect: () => Promise<Transport>): void {
   test.for([
     ['everything', {}, [1, 2, 3, 4, 5]],
     ['one type', { type: 'filo.action.finished' }, [1, 3, 5]],
+    ['a type and those below it', { type: 'filo.action' }, [1, 2, 3, 5]],
     ['one host, though its name has dots', { host: 'mail1.example.net' }, [1, 2]],
     ['one type of one host', { type: 'filo.action.finished', host: 'mail1.example.net' }, [1]],
   ] as const)('a filter for %s leaves out all else', async ([, filter, expected]) => {
@@ -235,7 +236,7 @@ function describeEventLog(connect: () => Promise<Transport>): void {
     await transport.publish(anEvent(mail, 1, 'filo.action.finished'))
     await transport.publish(anEvent(mail, 2, 'filo.action.started'))
     await transport.publish(anEvent(web, 3, 'filo.action.finished'))
-    await transport.publish(anEvent(web, 4, 'filo.action.finished.not-this'))
+    await transport.publish(anEvent(web, 4, 'filo.action-x.finished'))
     await transport.publish(anEvent('/coordinators/one', 5, 'filo.action.finished'))
     expect(sequences(await take(subscription, expected.length))).toEqual(expected)
   })

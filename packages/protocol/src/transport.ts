@@ -14,6 +14,7 @@ export interface Mailbox extends AsyncDisposable {
 
 /** Which audit events a consumer wants; a field left out matches all. */
 export interface EventFilter {
+  /** This type, and those below it: `filo.action` selects `filo.action.finished`. */
   readonly type?: string
   readonly host?: string
 }
