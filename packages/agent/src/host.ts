@@ -22,11 +22,17 @@ export interface HostOptions {
   readonly log: Logger
 }
 
+/** A host that is answered for. */
+export interface OpenHost extends AsyncDisposable {
+  /** How often something that arrived was dropped, by why. */
+  readonly rejected: ReadonlyMap<string, number>
+}
+
 /**
  * Opens the agent of a host on the real machine. Throws LedgerInUse, AddressInUse, BrokerUnavailable. Disposing it
  * touches no service: what it started lives on, and what it was doing is found out about by its successor.
  */
-export async function openHost(options: HostOptions): Promise<AsyncDisposable> {
+export async function openHost(options: HostOptions): Promise<OpenHost> {
   const { definition, identity, transport, stateDir, log } = options
   const managers = createManagers()
   const outputDir = stateDir === null ? '' : join(stateDir, 'output')
@@ -54,6 +60,7 @@ export async function openHost(options: HostOptions): Promise<AsyncDisposable> {
     boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
     outputDir,
   }
-  stack.use(await Agent.open(world, definition, identity, ledger))
-  return stack.move()
+  const { rejected } = stack.use(await Agent.open(world, definition, identity, ledger))
+  const disposal = stack.move()
+  return { rejected, [Symbol.asyncDispose]: () => disposal.disposeAsync() }
 }

@@ -1,0 +1,286 @@
+import { randomUUID } from 'node:crypto'
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { openHost } from '@filo/agent'
+import { makeKeyPair, MemoryBroker, type HostDefinition, type ServiceDefinition } from '@filo/protocol'
+import { pino } from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import { Peer } from './support/peer.ts'
+import { tempDir } from './support/temp-dir.ts'
+import { until } from './support/until.ts'
+
+// The agent against a coordinator that says what it likes: real processes, a real ledger, a broker in memory.
+
+/** A service of files: what was done to it stands in `effects`, by its own script's hand. */
+function makeService(dir: string, name: string): ServiceDefinition {
+  const script = join(dir, `${name}.sh`)
+  writeFileSync(
+    script,
+    `#!/bin/sh
+cd ${dir}
+case $1 in
+status) [ -e ${name}.unseeable ] && exit 4; [ -e ${name}.up ] && exit 0; exit 3;;
+start) echo "start ${name}" >> effects; [ -e ${name}.slow ] && sleep 1; [ -e ${name}.broken ] && exit 1; touch ${name}.up;;
+stop) echo "stop ${name}" >> effects; echo "saying goodbye"; [ -e ${name}.slow ] && sleep 1; [ -e ${name}.liar ] || rm -f ${name}.up;;
+esac
+exit 0
+`,
+  )
+  chmodSync(script, 0o755)
+  const manager = {
+    kind: 'command',
+    start: [script, 'start'],
+    stop: [script, 'stop'],
+    status: [script, 'status'],
+  } as const
+  return {
+    service: name,
+    manager: { ...manager, start: [...manager.start], stop: [...manager.stop], status: [...manager.status] },
+    startTimeoutMs: 60_000,
+    stopTimeoutMs: 5000,
+    settleMs: 0,
+  }
+}
+
+async function openScene() {
+  const dir = tempDir()
+  onTestFinished(() => dir[Symbol.dispose]())
+  const definition: HostDefinition = {
+    fleet: 'test',
+    host: 'h1',
+    services: [makeService(dir.path, 'web'), makeService(dir.path, 'db')],
+    hooks: [],
+  }
+  const broker = new MemoryBroker()
+  const transport = broker.connect()
+  const keys = makeKeyPair()
+  const peer = await new Peer(transport, definition, keys).open()
+  const trusted = [peer]
+  let agent: AsyncDisposable | undefined
+  const start = async (changed: Partial<HostDefinition> = {}): Promise<void> => {
+    agent = await openHost({
+      definition: { ...definition, ...changed },
+      identity: {
+        key: keys.signing,
+        trusted: (id) => trusted.map((one) => one.keys.verifying).find((key) => key.id === id),
+      },
+      transport: broker.connect(),
+      stateDir: join(dir.path, 'state'),
+      isRelayed: false,
+      log: pino({ level: 'silent' }),
+    })
+  }
+  const end = async (): Promise<void> => {
+    await agent?.[Symbol.asyncDispose]()
+    agent = undefined
+  }
+  onTestFinished(end)
+  await start()
+  const effects = (): string[] =>
+    existsSync(join(dir.path, 'effects'))
+      ? readFileSync(join(dir.path, 'effects'), 'utf8').trim().split('\n')
+      : []
+  const set = (flag: string): void => writeFileSync(join(dir.path, flag), '')
+  const clear = (flag: string): void => rmSync(join(dir.path, flag), { force: true })
+  const another = async (run: string): Promise<Peer> => {
+    const other = await new Peer(transport, definition, keys, run).open()
+    trusted.push(other)
+    return other
+  }
+  return { dir: dir.path, peer, start, end, effects, set, clear, another, definition }
+}
+
+test('an action takes effect once, is proven, and streams what it prints', async () => {
+  const { peer, effects, set } = await openScene()
+  set('web.up')
+  set('web.slow')
+  const { ending } = await peer.ask('act', peer.action('stop', 'web', await peer.claim()), 'result')
+  expect(ending).toMatchObject({ outcome: 'changed', observation: { state: 'stopped', live: 'no' } })
+  expect(effects()).toEqual(['stop web'])
+  const lines = peer.heard.flatMap((answer) => (answer.type === 'progress' ? answer.body.lines : []))
+  expect(lines).toContain('saying goodbye')
+})
+
+test('what is already so is left alone', async () => {
+  const { peer, effects } = await openScene()
+  const { ending } = await peer.ask('act', peer.action('stop', 'web', await peer.claim()), 'result')
+  expect(ending.outcome).toBe('unchanged')
+  expect(effects()).toEqual([])
+})
+
+test('the same command delivered fifty times takes effect once, and each copy has the same ending', async () => {
+  const { peer, effects, set } = await openScene()
+  set('web.up')
+  const command = peer.seal('act', peer.action('stop', 'web', await peer.claim()))
+  for (let copy = 0; copy < 25; copy++) await peer.deliver(command)
+  await peer.next('result')
+  // By hand it is started again: a late copy must not stop it again.
+  set('web.up')
+  for (let copy = 0; copy < 25; copy++) await peer.deliver(command)
+  await until(
+    'answers to the late copies',
+    () => peer.heard.filter(({ type }) => type === 'result').length >= 26,
+  )
+  expect(effects()).toEqual(['stop web'])
+  expect(
+    new Set(peer.heard.flatMap((one) => (one.type === 'result' ? [one.body.ending.outcome] : []))),
+  ).toEqual(new Set(['changed']))
+})
+
+test('a command from before a restart of the agent is refused and sealed', async () => {
+  const { peer, effects, set, start, end } = await openScene()
+  set('web.up')
+  const command = peer.seal('act', peer.action('stop', 'web', await peer.claim()))
+  await end()
+  await start()
+  await peer.deliver(command)
+  expect(await peer.next('refusal')).toMatchObject({ reason: 'beacon', sealed: true })
+  expect(effects()).toEqual([])
+})
+
+test('a sealed action never starts, and a seal of what started is not given', async () => {
+  const { peer, effects, set } = await openScene()
+  set('web.up')
+  const action = peer.action('stop', 'web', await peer.claim())
+  const sealed = await peer.ask('seal', { action: action['action'] }, 'report')
+  expect(sealed.actions).toMatchObject([{ status: 'sealed' }])
+  expect(await peer.ask('act', action, 'refusal')).toMatchObject({ reason: 'sealed', sealed: true })
+  expect(effects()).toEqual([])
+  const second = peer.action('stop', 'web', await peer.claim())
+  await peer.ask('act', second, 'result')
+  const late = await peer.ask('seal', { action: second['action'] }, 'report')
+  expect(late.actions).toMatchObject([{ status: 'finished', ending: { outcome: 'changed' } }])
+})
+
+test('a busy instance answers busy, and that action is barred for good', async () => {
+  const { peer, effects, set } = await openScene()
+  set('web.up')
+  set('web.slow')
+  const claimed = await peer.claim()
+  await peer.deliver(peer.seal('act', peer.action('stop', 'web', claimed)))
+  const other = peer.action('start', 'web', claimed)
+  expect(await peer.ask('act', other, 'refusal')).toMatchObject({ reason: 'busy', sealed: true })
+  await peer.next('result')
+  await peer.ask('act', other, 'refusal')
+  expect(effects()).toEqual(['stop web'])
+})
+
+test('observation is not queued behind an action', async () => {
+  const { peer, set } = await openScene()
+  set('web.up')
+  set('web.slow')
+  await peer.deliver(peer.seal('act', peer.action('stop', 'web', await peer.claim())))
+  await peer.ask('observe', { services: ['web', 'db'], settle: false }, 'report')
+  expect(peer.heard.some(({ type }) => type === 'result')).toBe(false)
+  await peer.next('result')
+})
+
+test('a stop that lies is a failure at its deadline, not a success', async () => {
+  const { peer, set, definition, start, end } = await openScene()
+  const services = definition.services.map((one) => ({ ...one, stopTimeoutMs: 300 }))
+  await end()
+  await start({ services })
+  definition.services.splice(0, 2, ...services)
+  set('web.up')
+  set('web.liar')
+  const { ending } = await peer.ask('act', peer.action('stop', 'web', await peer.claim()), 'result')
+  expect(ending).toMatchObject({ outcome: 'failed', observation: { state: 'running', live: 'yes' } })
+})
+
+test('a failing start is reported at once, with what it said', async () => {
+  const { peer, set } = await openScene()
+  set('web.broken')
+  const { ending } = await peer.ask('act', peer.action('start', 'web', await peer.claim()), 'result')
+  expect(ending.outcome).toBe('failed')
+  expect(ending.durationMs).toBeLessThan(30_000)
+})
+
+test('a service that cannot be seen afterwards is unproven, neither stopped nor failed', async () => {
+  const { peer, set, definition, start, end } = await openScene()
+  const services = definition.services.map((one) => ({ ...one, stopTimeoutMs: 300 }))
+  await end()
+  await start({ services })
+  definition.services.splice(0, 2, ...services)
+  set('web.unseeable')
+  const { ending } = await peer.ask('act', peer.action('stop', 'web', await peer.claim()), 'result')
+  expect(ending).toMatchObject({ outcome: 'unproven', observation: { state: 'unknown' } })
+})
+
+test('an agent that is restarted in an action finds out what became of it and touches nothing', async () => {
+  const { peer, effects, set, start, end } = await openScene()
+  set('web.up')
+  set('web.slow')
+  const action = peer.action('stop', 'web', await peer.claim())
+  await peer.deliver(peer.seal('act', action))
+  await until('the script to run', () => effects().length > 0)
+  await end()
+  await start()
+  const { ending } = await peer.next('result')
+  expect(ending).toMatchObject({ outcome: 'changed', observation: { state: 'stopped' } })
+  expect(effects()).toEqual(['stop web'])
+  const told = await peer.ask('inquire', { actions: [action['action'], randomUUID()] }, 'report')
+  expect(told.actions).toMatchObject([{ status: 'finished' }, { status: 'never-heard' }])
+})
+
+test('one run at a time acts on a host, and a take-over outranks it', async () => {
+  const { peer, another, effects, set } = await openScene()
+  set('web.up')
+  const mine = await peer.claim()
+  const rival = await another('r20260101-000001-othr')
+  const claim = { takeOver: 'no', definitions: [] }
+  expect(await rival.ask('claim', claim, 'refusal')).toMatchObject({
+    reason: 'claimed',
+    holder: { run: peer.run },
+  })
+  const theirs = await rival.claim({ takeOver: 'any' })
+  expect(theirs.holder!.grant).toBeGreaterThan(mine.holder!.grant)
+  expect(await peer.ask('act', peer.action('stop', 'web', mine), 'refusal')).toMatchObject({
+    reason: 'grant',
+    holder: { run: rival.run },
+  })
+  expect(effects()).toEqual([])
+  await rival.ask('act', rival.action('stop', 'web', theirs), 'result')
+  expect(effects()).toEqual(['stop web'])
+})
+
+test('a grant outlives the agent process, and its number is never given twice', async () => {
+  const { peer, another, start, end } = await openScene()
+  const mine = await peer.claim()
+  await end()
+  await start()
+  const rival = await another('r20260101-000001-othr')
+  await rival.ask('claim', { takeOver: 'no', definitions: [] }, 'refusal')
+  expect((await peer.claim()).holder!.grant).toBe(mine.holder!.grant)
+  await peer.ask('release', { grant: mine.holder!.grant }, 'report')
+  expect((await rival.claim()).holder!.grant).toBeGreaterThan(mine.holder!.grant)
+})
+
+test.each<[string, Record<string, unknown>, string]>([
+  ['another definition', { definition: '0'.repeat(64) }, 'definition'],
+  ['a service it does not have', { service: 'nginx' }, 'unknown-service'],
+  ['a hook it does not have', { verb: 'hook', hook: 'after_stop' }, 'unknown-service'],
+  ['a made-up beacon', { beacon: '1.abc' }, 'beacon'],
+  ['a grant that is not in force', { grant: 99 }, 'grant'],
+])('an action with %s is refused', async (_, changed, reason) => {
+  const { peer, effects, set } = await openScene()
+  set('web.up')
+  const action = peer.action('stop', 'web', await peer.claim())
+  expect(await peer.ask('act', { ...action, ...changed }, 'refusal')).toMatchObject({ reason, sealed: true })
+  expect(effects()).toEqual([])
+})
+
+test('two agents of one host do not both run', async () => {
+  const { start } = await openScene()
+  await expect(start()).rejects.toThrow(/another agent process holds/)
+})
+
+test('an agent whose ledger is new remembers nothing, and says so by its id', async () => {
+  const { peer, dir, start, end } = await openScene()
+  const before = await peer.claim()
+  await end()
+  rmSync(join(dir, 'state'), { recursive: true })
+  await start()
+  const after = await peer.claim()
+  expect(after.ledger).not.toBe(before.ledger)
+  expect(after.incarnation).not.toBe(before.incarnation)
+})
