@@ -1,0 +1,229 @@
+import { readFileSync } from 'node:fs'
+import { HostDefinition } from '@filo/protocol'
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { hostDefinition, type Fleet } from './fleet.ts'
+import { parseFleet } from './parse-fleet.ts'
+import { formatProblem } from './problem.ts'
+
+function fleetOf(text: string): Fleet {
+  const parsed = parseFleet(text, 'filo.yaml')
+  if (parsed.kind === 'refused') throw new Error(parsed.problems.map(formatProblem).join('\n'))
+  return parsed.fleet
+}
+
+function problemsOf(text: string): string[] {
+  const parsed = parseFleet(text, 'filo.yaml')
+  return parsed.kind === 'refused' ? parsed.problems.map(formatProblem) : []
+}
+
+const head = 'fleet: lists\nbroker: local\nhosts: { db1: , web1: , web2: }\n'
+
+test('the example of the documentation is a fleet', () => {
+  const document = readFileSync(new URL('../../../../docs/fleet-file.md', import.meta.url), 'utf8')
+  const [example] = /(?<=```yaml\n# filo.yaml\n).*?(?=```)/s.exec(document)!
+  const fleet = fleetOf(example)
+  expect([...fleet.services.keys()]).toEqual(['database', 'sympa', 'mta', 'wwsympa', 'nginx'])
+  expect(hostDefinition(fleet, 'web1')).toMatchInlineSnapshot(`
+    {
+      "fleet": "lists",
+      "hooks": [
+        {
+          "at": "after_start",
+          "run": [
+            "/usr/local/bin/test-send",
+          ],
+          "service": "wwsympa",
+          "timeoutMs": 30000,
+        },
+      ],
+      "host": "web1",
+      "services": [
+        {
+          "manager": {
+            "kind": "systemd",
+            "unit": "wwsympa.service",
+          },
+          "service": "wwsympa",
+          "settleMs": 1000,
+          "startTimeoutMs": 90000,
+          "stopTimeoutMs": 90000,
+        },
+        {
+          "manager": {
+            "kind": "systemd",
+            "unit": "nginx.service",
+          },
+          "service": "nginx",
+          "settleMs": 1000,
+          "startTimeoutMs": 90000,
+          "stopTimeoutMs": 90000,
+        },
+      ],
+    }
+  `)
+})
+
+test('timings come from the service, else from the defaults, else from the manager', () => {
+  const fleet = fleetOf(`${head}
+services:
+  unit: { hosts: db1, systemd: unit }
+  script: { hosts: db1, lsb: script, stop_timeout: 3m }
+`)
+  const tuned = fleetOf(`${head}
+defaults: { settle: 250ms, stop_timeout: 2h }
+services:
+  unit: { hosts: db1, systemd: unit, settle: 0s }
+  script: { hosts: db1, lsb: script }
+`)
+  const timings = (of: Fleet, service: string) => {
+    const { startTimeoutMs, stopTimeoutMs, settleMs } = of.services.get(service)!.definition
+    return { startTimeoutMs, stopTimeoutMs, settleMs }
+  }
+  expect(timings(fleet, 'unit')).toEqual({ startTimeoutMs: 90_000, stopTimeoutMs: 90_000, settleMs: 1_000 })
+  expect(timings(fleet, 'script')).toEqual({ startTimeoutMs: 90_000, stopTimeoutMs: 180_000, settleMs: 0 })
+  expect(timings(tuned, 'unit')).toEqual({ startTimeoutMs: 90_000, stopTimeoutMs: 7_200_000, settleMs: 0 })
+  expect(timings(tuned, 'script')).toEqual({
+    startTimeoutMs: 90_000,
+    stopTimeoutMs: 7_200_000,
+    settleMs: 250,
+  })
+})
+
+test('each manager has a short and a long form, with what the agent needs filled in', () => {
+  const fleet = fleetOf(`${head}
+services:
+  unit: { hosts: db1, systemd: postgresql@15-main }
+  socket: { hosts: db1, systemd: ssh.socket }
+  script: { hosts: db1, lsb: { name: postfix, dir: /opt/init.d } }
+  program: { hosts: db1, supervisord: web:worker }
+  group: { hosts: db1, supervisord: { group: web, together: true, socket: http://127.0.0.1:9001 } }
+  own: { hosts: db1, command: { start: [/bin/a], stop: [/bin/b, -x], status: [/bin/c] } }
+`)
+  expect([...fleet.services.values()].map((service) => service.definition.manager)).toEqual([
+    { kind: 'systemd', unit: 'postgresql@15-main.service' },
+    { kind: 'systemd', unit: 'ssh.socket' },
+    { kind: 'lsb', name: 'postfix', dir: '/opt/init.d' },
+    { kind: 'supervisord', program: 'web:worker', socket: '/run/supervisor.sock', together: false },
+    { kind: 'supervisord', group: 'web', socket: 'http://127.0.0.1:9001', together: true },
+    { kind: 'command', start: ['/bin/a'], stop: ['/bin/b', '-x'], status: ['/bin/c'] },
+  ])
+})
+
+test("a host's slice holds its services and the hooks that run there, and fits the protocol", () => {
+  const fleet = fleetOf(`${head}
+services:
+  web:
+    hosts: [web1, web2]
+    lsb: web
+    hooks:
+      before_stop: { run: [/bin/drain], host: db1, check: [/bin/is-drained] }
+      after_start: { run: [/bin/warm-up], timeout: 5s }
+`)
+  const hooks = (host: string) =>
+    HostDefinition.parse(hostDefinition(fleet, host)).hooks.map((hook) => hook.at)
+  expect([hooks('db1'), hooks('web1'), hooks('web2')]).toEqual([
+    ['before_stop'],
+    ['after_start'],
+    ['after_start'],
+  ])
+  expect(hostDefinition(fleet, 'db1').services).toEqual([])
+  expect(hostDefinition(fleet, 'web2').services).toHaveLength(1)
+})
+
+test('a broker is local, one URL or several', () => {
+  const brokerOf = (broker: string) =>
+    fleetOf(`fleet: a\nbroker: ${broker}\nhosts: { h: }\nservices: { s: { hosts: h, lsb: s } }`).broker
+  expect(brokerOf('local')).toBe('local')
+  expect(brokerOf('amqps://broker.example.net')).toEqual(['amqps://broker.example.net'])
+  expect(brokerOf('[amqp://a, "amqp://b:5673/vhost"]')).toEqual(['amqp://a', 'amqp://b:5673/vhost'])
+})
+
+test('anchors and aliases may save repetition, and a fault stands where it is written', () => {
+  const text = `${head}
+services:
+  a: &web { hosts: web1, lsb: web }
+  b: *web
+`
+  expect(fleetOf(text).services.get('b')!.hosts).toEqual(['web1'])
+  expect(problemsOf(text.replace('web1, lsb', 'web3, lsb'))).toEqual([
+    'filo.yaml:6:20: services.a.hosts: there is no host "web3"; did you mean "web1"?',
+    'filo.yaml:6:20: services.b.hosts: there is no host "web3"; did you mean "web1"?',
+  ])
+})
+
+test('a service may have a name that means something to JavaScript', () => {
+  const fleet = fleetOf(`${head}
+services:
+  constructor: { hosts: db1, lsb: a }
+  toString: { hosts: db1, lsb: b, needs: constructor }
+`)
+  expect([...fleet.services.keys()]).toEqual(['constructor', 'toString'])
+})
+
+test('a file with more faults than anyone reads says how many are not shown', () => {
+  const services = Array.from({ length: 1_000 }, (_, index) => `  s${index}: { hosts: nowhere, lsb: s }`)
+  const problems = problemsOf(`${head}services:\n${services.join('\n')}\n`)
+  expect(problems).toHaveLength(201)
+  expect(problems.at(-1)).toMatch(/^filo\.yaml:204:\d+: 800 more problems are not shown$/)
+})
+
+test('a chain of needs as long as the fleet is large is no cycle, and closing it is one', () => {
+  const size = 20_000
+  const chain = (first: string) =>
+    `${head}services:\n  s0: { hosts: db1, lsb: s${first} }\n${Array.from(
+      { length: size - 1 },
+      (_, index) => `  s${index + 1}: { hosts: db1, lsb: s, needs: s${index} }`,
+    ).join('\n')}\n`
+  expect(fleetOf(chain('')).services.size).toBe(size)
+  const [problem] = problemsOf(chain(`, needs: s${size - 1}`))
+  expect(problem).toMatch(
+    /^filo\.yaml:5:\d+: a cycle of needs: s0 needs s19999 .* … .* needs s0 \(filo\.yaml:6:\d+\)$/,
+  )
+})
+
+test('no text makes the parser throw', () => {
+  const words = fc.constantFrom(
+    'fleet:',
+    'hosts:',
+    'services:',
+    '- ',
+    '{',
+    '}',
+    '[',
+    ']',
+    '\n',
+    '  ',
+    'a',
+    '&a ',
+    '*a',
+    '"',
+    "'",
+    '|',
+    '>',
+    '? ',
+    ': ',
+    '<<',
+    '#',
+    '---\n',
+    '!!map ',
+    '\t',
+    ',',
+    '\u{2028}',
+    '\0',
+  )
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string({ unit: 'binary' }),
+        fc.array(words).map((parts) => parts.join('')),
+      ),
+      (text) => {
+        parseFleet(text, 'filo.yaml')
+      },
+    ),
+    { numRuns: 2_000 },
+  )
+  expect(problemsOf('['.repeat(100_000))).not.toEqual([])
+  expect(problemsOf('- '.repeat(100_000))).not.toEqual([])
+})
