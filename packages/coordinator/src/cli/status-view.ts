@@ -37,7 +37,7 @@ export function statusRows(instances: readonly Instance[], survey: Survey): Stat
       host,
       state: 'unknown',
       detail: sight?.silence ?? 'nobody was asked',
-      ageMs: sight?.ageMs ?? 0,
+      ageMs: Math.round(sight?.ageMs ?? 0),
       ...sight?.observation,
       ...(heldBy !== undefined && { heldBy }),
     }
