@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { limits } from './limits.ts'
-import { Sha256 } from './names.ts'
+import { Sha256, StepTitle } from './names.ts'
 
 /** How the decision, effect or refusal came out. */
 export const AuditOutcome = z.enum(['success', 'failure', 'unknown', 'refused'])
@@ -28,7 +28,7 @@ export const AuditEvent = z.strictObject({
   data: z.looseObject({
     outcome: AuditOutcome.optional(),
     run: z.string().max(100).optional(),
-    step: z.string().max(200).optional(),
+    step: StepTitle.optional(),
     action: z.string().max(100).optional(),
     operator: z.string().max(200).optional(),
     reason: z.string().max(limits.textChars).optional(),

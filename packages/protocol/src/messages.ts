@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { AuditHead } from './audit-event.ts'
 import { HookPoint } from './definition.ts'
 import { limits } from './limits.ts'
-import { Id, Name, RunId, Sha256 } from './names.ts'
+import { Id, Name, RunId, Sha256, StepTitle } from './names.ts'
 import { Observation } from './state.ts'
 
 // Every message of DESIGN section 8. A command carries names, never code: nothing here reaches an argv.
@@ -58,7 +58,7 @@ export type Observe = z.infer<typeof Observe>
 export const Act = z.strictObject({
   ...command,
   run: RunId,
-  step: z.string().max(200),
+  step: StepTitle,
   action: Id,
   verb: z.enum(['start', 'stop', 'hook']),
   service: Name,
@@ -183,7 +183,7 @@ export type Report = z.infer<typeof Report>
 export const Progress = z.strictObject({
   ...voice,
   run: RunId,
-  step: z.string().max(200),
+  step: StepTitle,
   action: Id,
   phase: z.enum(['acting', 'waiting', 'settling', 'overdue']),
   lines: z.array(z.string().max(limits.progressLineChars)).max(limits.progressLines),
@@ -194,7 +194,7 @@ export type Progress = z.infer<typeof Progress>
 export const Result = z.strictObject({
   ...voice,
   run: RunId,
-  step: z.string().max(200),
+  step: StepTitle,
   action: Id,
   ending: Ending,
 })

@@ -21,6 +21,10 @@ export function instanceName(service: string, host: string): InstanceName {
   return `${service}@${host}`
 }
 
+/** A step as people write it. The longest is a hook on another host: three names and what is between them. */
+export const StepTitle = z.string().max(220)
+export type StepTitle = z.infer<typeof StepTitle>
+
 /** 128 random bits, as `crypto.randomUUID` writes them. Actions, incarnations and ledgers are named so. */
 export const Id = z.uuid()
 export type Id = z.infer<typeof Id>

@@ -33,8 +33,7 @@ export function reasonFor(plan: Plan, index: number): string {
   }
 }
 
-/** The first of these: what put the step into the plan. */
-export function reasonForProof(step: Step & { kind: 'prove' }, because: Step, other: string): string {
+function reasonForProof(step: Step & { kind: 'prove' }, because: Step, other: string): string {
   if (step.goal === 'stopped') {
     return `It needs ${other}, which is to stop. It is left out (--only), so it must not be live.`
   }
