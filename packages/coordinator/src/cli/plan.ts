@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs'
 import { planHash } from '../engine/orders.ts'
 import { hint } from '../fleet/problem.ts'
 import { explain } from '../plan/explain.ts'
@@ -9,6 +8,7 @@ import type { Context } from './context.ts'
 import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
 import { layPlan, surveyPlan } from './lay-plan.ts'
 import { loadFleet, type LoadedFleet } from './load-fleet.ts'
+import { writePlanFile } from './plan-file.ts'
 import { planView } from './plan-view.ts'
 import { printJson, printLines } from './print.ts'
 
@@ -34,14 +34,9 @@ export async function plan(
   }
   const { only = false, label } = options
   const intention = { verb, selection: [...selection], labels: [...label], only }
-  const { planned, foreseen } = await foresee(
-    context,
-    loadFleet(context),
-    intention,
-    options.offline ?? false,
-  )
-  if (options.output !== undefined)
-    writeFileSync(options.output, `${JSON.stringify(planned, undefined, 2)}\n`)
+  const isOffline = options.offline ?? false
+  const { planned, foreseen } = await foresee(context, loadFleet(context), intention, isOffline)
+  if (options.output !== undefined) writePlanFile(options.output, planned)
   if (options.explain === undefined) showPlan(context, planned, foreseen)
   else explainStep(context, planned, options.explain)
   if (options.output !== undefined) {
