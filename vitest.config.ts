@@ -1,13 +1,23 @@
 import { defineConfig } from 'vitest/config'
+import { ClosingLine } from './test/support/closing-line.ts'
 
 /**
  * unit: pure and quick, beside the code. contract: the promises of transports and managers, against the real
- * programs. integration: whole fleets of real processes. Each project finds its files by its own ending.
+ * programs. integration: whole agents, coordinators and fleets of real processes. Each project finds its files by
+ * its own ending or folder.
  */
 export default defineConfig({
   test: {
+    reporters: ['default', new ClosingLine()],
     projects: [
-      { test: { name: 'unit', include: ['packages/**/*.test.ts'], exclude: ['**/*.contract.test.ts'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['packages/**/*.test.ts'],
+          exclude: ['**/*.contract.test.ts'],
+          testTimeout: 30_000,
+        },
+      },
       {
         test: {
           name: 'contract',
