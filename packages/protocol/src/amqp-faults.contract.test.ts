@@ -1,10 +1,15 @@
 import { randomUUID } from 'node:crypto'
+import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from 'amqplib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startRabbitmq, type Rabbitmq } from '../../../test/support/rabbitmq.ts'
 import { until } from '../../../test/support/until.ts'
 import { openAmqp, type AmqpTransport } from './amqp.ts'
+import type { AuditEvent } from './audit-event.ts'
+import { AuditLog, verifyChain } from './audit-log.ts'
+import { relay } from './audit-relay.ts'
+import { systemClock } from './clock.ts'
 import { Ambiguous, AddressInUse, BrokerUnavailable } from './errors.ts'
 import { limits } from './limits.ts'
 import { anAgent, anAgentsSource, anEvent, bytes, sequences, take, text } from './testing.ts'
@@ -75,6 +80,41 @@ test('after kill -9 of the broker mailboxes work again and durable events are st
   // A broker that starts again may deliver an event twice to the same consumer.
   expect([...new Set(remaining)]).toEqual([2, 3])
   expect(loop.statuses.map((status) => status.kind)).toEqual(['disconnected', 'connected'])
+})
+
+test('audit events that are appended while the broker is away arrive when it is back, none lost', async () => {
+  await using consumer = aConsumer()
+  await using transport = await open()
+  await using subscription = await transport.subscribe(consumer.name, {})
+  using db = new DatabaseSync(':memory:')
+  const log = new AuditLog(db, anAgentsSource(), systemClock)
+  const append = (): void => {
+    db.exec('begin immediate')
+    log.append(Array.from({ length: 10 }, () => ({ type: 'filo.x', subject: 'x', data: {} })))
+    db.exec('commit')
+  }
+  const stop = new AbortController()
+  const relaying = relay(log, transport, stop.signal)
+  try {
+    append()
+    await until('the first events to be relayed', () => log.unrelayed(1).length === 0)
+    await untilKept()
+    await broker.kill()
+    append()
+    await broker.restart()
+    append()
+    await until('all events to be relayed', () => log.unrelayed(1).length === 0, { timeoutMs: 30_000 })
+  } finally {
+    stop.abort()
+    await relaying
+  }
+  const seen = new Map<number, AuditEvent>()
+  for await (const { event } of subscription) {
+    seen.set(event.sequence, event)
+    if (seen.size === 30) break
+  }
+  const chain = [...seen.values()].toSorted((a, b) => a.sequence - b.sequence)
+  expect(verifyChain(chain)).toEqual({ kind: 'intact', head: log.head() })
 })
 
 test('messages in flight when the broker is killed are ambiguous, every one of them', async () => {
@@ -233,6 +273,7 @@ test('a broker that cannot be had is refused in words, and never with the passwo
     tls: `amqps://alice:s3cret@127.0.0.1:${port}`,
     host: 'amqp://alice:s3cret@broker.invalid',
     malformed: 'amqp://alice:s3cret@:port:',
+    encoding: 'amqp://alice:s3cret%zz@127.0.0.1',
   }
   const messages: Record<string, string> = {}
   for (const [what, url] of Object.entries(urls)) {
@@ -243,6 +284,7 @@ test('a broker that cannot be had is refused in words, and never with the passwo
   }
   expect(messages).toMatchInlineSnapshot(`
     {
+      "encoding": "the URL of the broker is not of the form amqp://user:password@host:port/vhost",
       "host": "amqp://alice@broker.invalid: no such host (getaddrinfo ENOTFOUND broker.invalid)",
       "malformed": "the URL of the broker is not of the form amqp://user:password@host:port/vhost",
       "password": "amqp://alice@127.0.0.1:PORT: user name or password refused (Handshake terminated by server: 403 (ACCESS-REFUSED) with message "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.")",

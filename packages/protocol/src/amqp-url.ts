@@ -10,26 +10,33 @@ export interface AmqpUrl {
 export function parseAmqpUrl(text: string): AmqpUrl {
   // The URL class puts its input into the error, and with it the password: that error goes no further.
   const url = URL.parse(text)
-  if (url === null || url.hostname === '') {
+  const username = decode(url?.username)
+  const password = decode(url?.password)
+  if (url === null || url.hostname === '' || username === undefined || password === undefined) {
     throw new BrokerUnavailable(
       'the URL of the broker is not of the form amqp://user:password@host:port/vhost',
     )
   }
   const protocol = url.protocol.slice(0, -1)
   const vhost = url.pathname.slice(1)
-  const shown = `${protocol}://${url.username === '' ? '' : `${url.username}@`}${url.host}${url.pathname}`
   return {
-    shown,
+    shown: `${protocol}://${username === '' ? '' : `${username}@`}${url.host}${url.pathname}`,
     connect: {
       protocol,
       hostname: url.hostname.replace(/^\[|\]$/g, ''),
       ...(url.port !== '' && { port: Number(url.port) }),
-      ...((url.username !== '' || url.password !== '') && {
-        username: decodeURIComponent(url.username),
-        password: decodeURIComponent(url.password),
-      }),
+      ...((username !== '' || password !== '') && { username, password }),
+      // As it stands: amqplib decodes this part itself.
       ...(vhost !== '' && { vhost }),
     },
+  }
+}
+
+function decode(part: string | undefined): string | undefined {
+  try {
+    return part === undefined ? undefined : decodeURIComponent(part)
+  } catch {
+    return undefined
   }
 }
 

@@ -1,0 +1,104 @@
+import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib'
+import { failWith, type Link } from './amqp-connection.ts'
+import { declareExchanges, exchangeOf, queueOf } from './amqp-topology.ts'
+import { explain } from './amqp-url.ts'
+import { limits } from './limits.ts'
+import type { Address } from './transport.ts'
+
+/** Messages that the broker may have given to one mailbox before it has seen an acknowledgement. */
+const prefetch = 128
+
+/**
+ * What came of asking for an address: `ours`; `held` by another connection; `refused` for good; or the
+ * connection was `lost` meanwhile.
+ */
+export type ClaimOutcome =
+  | { readonly kind: 'ours' | 'lost' }
+  | { readonly kind: 'held' | 'refused'; readonly reason: string }
+
+/** What mailboxes need of one connection. */
+export class ReceivingSession {
+  readonly lost: Promise<string>
+  readonly #link: Link
+  readonly #consuming: Channel
+  /** Queues are declared one after the other: a refusal closes the channel, with all that is asked on it. */
+  #turn: Promise<unknown> = Promise.resolve()
+  #declaring: Channel | undefined
+
+  private constructor(link: Link, consuming: Channel) {
+    this.lost = link.lost
+    this.#link = link
+    this.#consuming = consuming
+  }
+
+  static async open(this: void, link: Link): Promise<ReceivingSession> {
+    const consuming = await link.model.createChannel()
+    failWith(link, consuming)
+    await consuming.prefetch(prefetch)
+    await declareExchanges(consuming)
+    return new ReceivingSession(link, consuming)
+  }
+
+  claim(address: Address, take: (content: Uint8Array) => void): Promise<ClaimOutcome> {
+    const claiming = this.#turn.then(() => this.#claim(address, take))
+    this.#turn = claiming
+    return claiming
+  }
+
+  /** Whoever sends there from now on is told that nobody is there. */
+  release(address: Address): Promise<void> {
+    const releasing = this.#turn.then(() => this.#release(address))
+    this.#turn = releasing
+    return releasing
+  }
+
+  async #claim(address: Address, take: (content: Uint8Array) => void): Promise<ClaimOutcome> {
+    const queue = queueOf(address)
+    try {
+      this.#declaring ??= await openDeclaring(this.#link.model, () => (this.#declaring = undefined))
+      await this.#declaring.assertQueue(queue, {
+        exclusive: true,
+        durable: false,
+        arguments: { 'x-max-length-bytes': limits.mailboxQueueBytes, 'x-overflow': 'reject-publish' },
+      })
+      await this.#declaring.bindQueue(queue, exchangeOf(address), queue)
+      await this.#consuming.consume(queue, (message) => this.#onMessage(message, take), {
+        consumerTag: queue,
+      })
+      return { kind: 'ours' }
+    } catch (error) {
+      return interpretRefusal(error)
+    }
+  }
+
+  async #release(address: Address): Promise<void> {
+    try {
+      await this.#consuming.cancel(queueOf(address))
+      await this.#consuming.deleteQueue(queueOf(address))
+    } catch {
+      // The connection is gone, and the queue with it.
+    }
+  }
+
+  /** Acknowledged on receipt: a message is never delivered twice, and may be lost with this process. */
+  #onMessage(message: ConsumeMessage | null, take: (content: Uint8Array) => void): void {
+    if (message === null) return this.#link.fail('the broker ended a mailbox')
+    this.#consuming.ack(message)
+    take(message.content)
+  }
+}
+
+async function openDeclaring(model: ChannelModel, onClosed: () => void): Promise<Channel> {
+  const channel = await model.createChannel()
+  channel.on('error', () => {}) // told to whoever asked on it
+  channel.on('close', onClosed)
+  return channel
+}
+
+/** AMQP 0-9-1's reply codes: 405 is resource-locked, 403 access-refused, 406 precondition-failed. */
+function interpretRefusal(error: unknown): ClaimOutcome {
+  const { code } = error as { code?: unknown }
+  if (code === 405) return { kind: 'held', reason: 'another connection receives there' }
+  if (code === 403 || code === 406) return { kind: 'refused', reason: explain(error) }
+  return { kind: 'lost' }
+}
