@@ -47,7 +47,10 @@ const explanations: readonly (readonly [pattern: RegExp, words: string])[] = [
   [/ETIMEDOUT/, 'no answer'],
   [/ACCESS.REFUSED.*(Login|authentication)|ACCESS-REFUSED/i, 'user name or password refused'],
   [/Expected ConnectionOpenOk/, 'logged in, but the virtual host does not exist or this user may not use it'],
-  [/CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/i, 'its TLS certificate is not trusted'],
+  [
+    /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/i,
+    'its TLS certificate is not trusted; name the file of its authority in NODE_EXTRA_CA_CERTS',
+  ],
   [/WRONG_VERSION_NUMBER|ERR_SSL|EPROTO/, 'it does not speak TLS on this port; amqp:// instead of amqps://?'],
   [/closed abruptly during opening/, 'it hung up during the handshake; amqp:// to a TLS port?'],
   [/ECONNRESET|EPIPE|Unexpected close/, 'the broker hung up'],
