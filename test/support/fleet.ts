@@ -1,0 +1,80 @@
+import { join } from 'node:path'
+import { onTestFailed } from 'vitest'
+import { AgentProcess } from './agent-process.ts'
+import { filo, startFilo, type Ended, type FiloOptions, type RunningFilo } from './filo.ts'
+import { fourInARow, hostsOf, writeFleetFile, type FleetServices } from './fleet-file.ts'
+import { Services } from './services.ts'
+import { tempDir } from './temp-dir.ts'
+
+/** A fleet over a real broker: each host has an agent process of its own, each service is a real process. */
+export interface Fleet extends AsyncDisposable {
+  readonly path: string
+  readonly services: Services
+  readonly agents: ReadonlyMap<string, AgentProcess>
+  /** The agent of the host of a service that has a host of its own. */
+  agentOf(service: string): AgentProcess
+  /** Runs `filo ARGS` in the fleet's directory, to its end. */
+  filo(...args: string[]): Promise<Ended>
+  start(args: readonly string[], options?: Partial<FiloOptions>): RunningFilo
+  /** Starts all services, by Filo itself; their ledger begins anew. */
+  bringUp(): Promise<void>
+  /** Writes the fleet file anew. The agents keep what they were told until they are configured and restarted. */
+  declare(services: FleetServices): void
+  /** Writes an agent's configuration by the fleet file as it is now; a running agent does not read it. */
+  configure(host: string): Promise<void>
+  /** The name of the newest run. */
+  newestRun(): Promise<string>
+}
+
+/** Opens a fleet on a broker that no other fleet with hosts of these names uses at the time. */
+export async function openFleet(brokerUrl: string, declared: FleetServices = fourInARow): Promise<Fleet> {
+  await using stack = new AsyncDisposableStack()
+  const dir = stack.adopt(tempDir(), (one) => one[Symbol.dispose]())
+  const services = stack.use(new Services(dir.path))
+  const agents = new Map<string, AgentProcess>()
+  for (const host of hostsOf(declared)) {
+    agents.set(host, stack.use(new AgentProcess(host, join(dir.path, 'agents', host))))
+  }
+  onTestFailed(() => {
+    for (const { host, log } of agents.values()) console.error(`--- the agent of ${host} said:\n${log}`)
+  })
+  const run: Fleet['filo'] = (...args) => filo(args, { cwd: dir.path })
+  const declare: Fleet['declare'] = (all) => writeFleetFile(dir.path, brokerUrl, services, all)
+  const configure: Fleet['configure'] = async (host) => {
+    await succeed(run('agent-config', host, '-o', join(dir.path, 'agents', host)))
+  }
+  declare(declared)
+  await succeed(run('keys'))
+  await Promise.all(
+    [...agents.values()].map(async (agent) => {
+      await configure(agent.host)
+      await agent.start()
+    }),
+  )
+  const disposal = stack.move()
+  return {
+    path: dir.path,
+    services,
+    agents,
+    agentOf: (service) => agents.get(declared[service]?.host ?? `${service}-host`)!,
+    filo: run,
+    start: (args, options) => startFilo(args, { cwd: dir.path, ...options }),
+    async bringUp() {
+      await succeed(run('start', '--yes'))
+      services.forget()
+    },
+    declare,
+    configure,
+    async newestRun() {
+      const { stdout } = await succeed(run('runs', '--jsonl'))
+      return (JSON.parse(stdout.split('\n')[0]!) as { run: string }).run
+    },
+    [Symbol.asyncDispose]: () => disposal.disposeAsync(),
+  }
+}
+
+async function succeed(ended: Promise<Ended>): Promise<Ended> {
+  const { code, stdout, stderr } = await ended
+  if (code !== 0) throw new Error(`filo ended with ${code}:\n${stderr}\n${stdout}`)
+  return await ended
+}
