@@ -1,138 +1,17 @@
-import { namePattern } from '@filo/protocol'
 import * as z from 'zod'
-import { durationMs, durationPattern } from './duration.ts'
+import { managers } from './manager-schema.ts'
+import { argv, duration, mapping, name, oneOrMany } from './schema-parts.ts'
 
 // The schema of filo.yaml as it is written, before defaults and references. The JSON Schema that editors use is
-// generated from it. The `error` of each part is what was expected, as the end of a sentence that issue.ts
-// begins; of unknown keys it is the list of those known.
+// generated from it.
 
-const name = (what: string) => {
-  const error = `${what}: 1 to 63 letters, digits, "-", "_" or ".", from a letter or digit to a letter or digit`
-  return z.string({ error }).regex(namePattern, { error, abort: true })
-}
-
-/** A mapping that knows its keys. */
-const mapping = <Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) =>
-  z.strictObject(shape, {
-    error: (issue) => (issue.code === 'unrecognized_keys' ? Object.keys(shape).join(', ') : what),
-  })
-
-const oneOrMany = <Item extends z.ZodType>(item: Item, error: string) =>
-  z.union([item, z.array(item, { error }).min(1, { error })], { error })
-
-const duration = (leastMs: number, mostText: string) => {
-  const error = 'a duration such as 500ms, 90s, 3m or 2h'
-  const range = `${leastMs === 0 ? 'at most' : `${leastMs}ms to`} ${mostText}`
-  return z
-    .string({ error })
-    .regex(durationPattern, { error, abort: true })
-    .refine((text) => durationMs(text) >= leastMs && durationMs(text) <= durationMs(mostText), {
-      error: `a duration of ${range}`,
-    })
-}
+// ---- services -------------------------------------------------------------------------------------------------
 
 const timeout = () => duration(1, '24h')
 const settle = () =>
   duration(0, '1h').meta({
     description: 'How long a state must hold before it counts. 1s for systemd, 0s for the others.',
   })
-
-const absolutePath = (what: string) => {
-  const error = `${what}, an absolute path`
-  return z.string({ error }).regex(/^\//, { error })
-}
-
-const argv = () => {
-  const error = 'a list of a program (an absolute path) and its arguments, at most 64'
-  const program = absolutePath('the program to run')
-  const argument = z
-    .string({ error: 'an argument, a string (put numbers in quotes)' })
-    .min(1, { error: 'an argument that is not empty' })
-  return z.tuple([program], argument, { error }).refine((words) => words.length <= 64, { error })
-}
-
-// ---- managers -------------------------------------------------------------------------------------------------
-
-const unitError = 'a systemd unit such as postgresql@15-main.service'
-const Systemd = z
-  .string({ error: unitError })
-  .regex(/^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]{0,254}$/, { error: unitError })
-  .meta({ description: 'The systemd unit. A name without a suffix is a .service.' })
-
-const scriptError = 'the name of a script in /etc/init.d'
-const scriptName = z
-  .string({ error: scriptError })
-  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/, { error: scriptError })
-const Lsb = z
-  .union(
-    [
-      scriptName,
-      mapping('the name of an init script, or { name, dir }', {
-        name: scriptName.meta({ description: 'The name of the init script.' }),
-        dir: absolutePath('the directory of the script')
-          .optional()
-          .meta({ description: 'Where the script stands; /etc/init.d where absent.' }),
-      }),
-    ],
-    { error: 'the name of an init script, or { name, dir }' },
-  )
-  .meta({ description: 'An LSB init script: start, stop, status.' })
-
-const programError = 'a program of supervisord, as supervisorctl names it: name or group:name'
-const programName = z
-  .string({ error: programError })
-  .regex(/^[^\s:*]+(?::[^\s:*]+)?$/, { error: programError })
-const groupError = 'a group of supervisord, without ":*"'
-const groupName = z.string({ error: groupError }).regex(/^[^\s:*]+$/, { error: groupError })
-const socketError = "the path of supervisord's socket, or its http:// address"
-const supervisordError = 'a program, or { program | group, socket, username, password, together }'
-const Supervisord = z
-  .union(
-    [
-      programName,
-      mapping(supervisordError, {
-        program: programName.optional().meta({ description: 'One program: name or group:name.' }),
-        group: groupName.optional().meta({ description: 'All programs of a group.' }),
-        socket: z
-          .string({ error: socketError })
-          .regex(/^(?:\/|https?:\/\/)/, { error: socketError })
-          .optional()
-          .meta({
-            description: "supervisord's socket or http:// address; /run/supervisor.sock where absent.",
-          }),
-        username: z
-          .string({ error: 'a string' })
-          .optional()
-          .meta({ description: 'For the http:// address.' }),
-        password: z
-          .string({ error: 'a string' })
-          .optional()
-          .meta({ description: 'For the http:// address.' }),
-        together: z
-          .boolean({ error: 'true or false' })
-          .optional()
-          .meta({ description: "A group's programs all at once, rather than in order of priority." }),
-      }).refine((entry) => (entry.program === undefined) !== (entry.group === undefined), {
-        error: 'either program or group',
-      }),
-    ],
-    { error: supervisordError },
-  )
-  .meta({ description: 'A program or a group of programs under supervisord.' })
-
-const Command = mapping('{ start, stop, status }, each a program and its arguments', {
-  start: argv().meta({ description: 'Starts the service.' }),
-  stop: argv().meta({ description: 'Stops the service.' }),
-  status: argv().optional().meta({
-    description: 'Answers by the exit codes that LSB gives status. Without it the state is unknown.',
-  }),
-}).meta({ description: 'Commands of your own, never a shell string.' })
-
-/** The keys that say which manager runs a service, and how. */
-export const managers = { systemd: Systemd, lsb: Lsb, supervisord: Supervisord, command: Command } as const
-export const managerKeys = Object.keys(managers) as (keyof typeof managers)[]
-
-// ---- services -------------------------------------------------------------------------------------------------
 
 const tcpError = 'host:port, such as 127.0.0.1:5432 or [::1]:5432'
 const Ready = mapping('{ tcp | http | command }', {
@@ -192,10 +71,10 @@ export const ServiceEntry = mapping('a service: hosts, a manager, and what it ne
   hosts: oneOrMany(name("a host's name"), "a host's name or a list of them").meta({
     description: 'The host or hosts that it runs on.',
   }),
-  systemd: Systemd.optional(),
-  lsb: Lsb.optional(),
-  supervisord: Supervisord.optional(),
-  command: Command.optional(),
+  systemd: managers.systemd.optional(),
+  lsb: managers.lsb.optional(),
+  supervisord: managers.supervisord.optional(),
+  command: managers.command.optional(),
   needs: z
     .union(
       [

@@ -1,7 +1,7 @@
 import type * as z from 'zod'
 import type { FleetText, Path } from './fleet-text.ts'
 import { hint, nearest } from './problem.ts'
-import { managerKeys } from './fleet-file.ts'
+import { managerKeys } from './manager-schema.ts'
 
 type Issue = z.core.$ZodIssue
 

@@ -9,15 +9,10 @@ import {
   type SystemdDefinition,
 } from '@filo/protocol'
 import { durationMs } from './duration.ts'
-import {
-  managerKeys,
-  type FleetFile,
-  type HookEntry,
-  type NeedEntry,
-  type ServiceEntry,
-} from './fleet-file.ts'
+import type { FleetFile, HookEntry, NeedEntry, ServiceEntry } from './fleet-file.ts'
 import type { Path } from './fleet-text.ts'
 import type { Hook, Need, Service, Stage } from './fleet.ts'
+import { managerKeys } from './manager-schema.ts'
 
 // From what a file says to what it means: one form for everything that may be written in several.
 

@@ -246,6 +246,6 @@ test('a fleet file that was damaged is refused, or is a fleet that can be planne
           : planFor(buildTopology(parsed.fleet), intention, { digest }).kind
       expect(outcome).toMatch(/^[1-9][0-9]* problems$|^plan$|^nothing$/)
     }),
-    { numRuns: 2_000 },
+    { numRuns: 500 },
   )
 })

@@ -1,8 +1,8 @@
 import type { FleetFile, ServiceEntry } from './fleet-file.ts'
-import { managerKeys } from './fleet-file.ts'
 import type { FleetText, Path } from './fleet-text.ts'
 import { dotted } from './issue.ts'
 import { listing } from './listing.ts'
+import { managerKeys } from './manager-schema.ts'
 import { hooksOf, itemPath, listOf, managersOf, needOf } from './normalise.ts'
 import { hint } from './problem.ts'
 

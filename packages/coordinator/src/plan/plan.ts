@@ -24,7 +24,10 @@ export type Intention = z.infer<typeof Intention>
  */
 const waits = { needs: z.array(z.int().nonnegative()), follows: z.array(z.int().nonnegative()) }
 
-/** The step whose needs brought this one into the plan; absent where the selection did. */
+/**
+ * The step whose needs brought this one into the plan, or the stop that the start of a restart undoes; absent where
+ * the selection did.
+ */
 const because = { because: z.int().nonnegative().optional() }
 
 const place = { service: Name, host: Name }
