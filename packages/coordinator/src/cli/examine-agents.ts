@@ -1,0 +1,89 @@
+import { digest, type InstanceName } from '@filo/protocol'
+import type { HostSight, Sight, Survey } from '../engine/survey.ts'
+import { listing } from '../fleet/listing.ts'
+import type { Instance, Topology } from '../fleet/topology.ts'
+import { exitCodes } from './exit-code.ts'
+import { fine, warning, wrong, type Finding } from './finding.ts'
+import { counted } from './plan-view.ts'
+
+/** Beyond this, times in logs of different hosts cannot be compared by eye. Nothing in a run depends on it. */
+const mostSkewMs = 5000
+
+/** What the answers of all agents say about them, about their definitions and about their clocks. */
+export function examineAgents({ fleet, instances }: Topology, survey: Survey): Finding[] {
+  const hosts = [...survey.hosts.values()]
+  const silent = hosts.filter((host) => !host.answered)
+  const findings = [
+    ...silent.map(({ host, silence }) =>
+      wrong(
+        'agents',
+        exitCodes.unknown,
+        silence ?? `${host} does not answer`,
+        `on ${host}: systemctl status filo-agent; journalctl -u filo-agent`,
+      ),
+    ),
+    ...examineDefinitions(instances, survey),
+    ...hosts.flatMap(examineHolder),
+    ...instances.flatMap((instance) => examineInstance(survey.instances.get(instance.name), instance.name)),
+  ]
+  const answered = hosts.length - silent.length
+  const spare = fleet.hosts.size - hosts.length
+  const idle = spare === 0 ? '' : `; ${counted(spare, 'host')} without services not asked`
+  return [
+    ...findings,
+    ...(answered > 0
+      ? [fine('agents', `${answered} of ${counted(hosts.length, 'agent')} answered${idle}`)]
+      : []),
+    ...examineClocks(hosts.filter((host) => host.answered)),
+  ]
+}
+
+function examineDefinitions(instances: readonly Instance[], survey: Survey): Finding[] {
+  const outdated = instances.filter(({ name, host, service }) => {
+    const sight = survey.instances.get(name)
+    return survey.hosts.get(host)?.answered && sight?.definition !== digest(service.definition)
+  })
+  return [...Map.groupBy(outdated, ({ host }) => host)].map(([host, all]) =>
+    wrong(
+      'agents',
+      exitCodes.configuration,
+      `the agent of ${host} has ${listing(all.map(({ service }) => service.name))} otherwise than this fleet file, or not at all`,
+      `filo agent-config ${host} -o DIR, copy DIR to its /etc/filo, and there: systemctl restart filo-agent`,
+    ),
+  )
+}
+
+function examineHolder({ host, heldBy }: HostSight): Finding[] {
+  if (heldBy === undefined) return []
+  const { run, operator, since } = heldBy
+  const advice = `if that run is dead: filo resume ${run}; to see it: filo show ${run}`
+  return [warning('agents', `${host} is held by ${run} of ${operator} since ${since}`, advice)]
+}
+
+function examineInstance(sight: Sight | undefined, name: InstanceName): Finding[] {
+  const observation = sight?.observation
+  if (observation === undefined) return []
+  const { state, detail, warnings = [] } = observation
+  const findings = warnings.map((text) => warning('agents', `${name}: ${text}`, 'see docs/fleet-file.md'))
+  if (state === 'missing') {
+    const advice = 'correct the fleet file, or install the service'
+    return [wrong('agents', exitCodes.refused, `${name}: ${detail}`, advice), ...findings]
+  }
+  if (state !== 'unknown') return findings
+  const advice = 'nothing that depends on it can be proven; ask its manager by hand'
+  return [wrong('agents', exitCodes.unknown, `${name} is unknown: ${detail}`, advice), ...findings]
+}
+
+function examineClocks(hosts: readonly HostSight[]): Finding[] {
+  const skewed = hosts.flatMap(({ host, clockAheadMs = 0, roundTripMs = 0 }) => {
+    // The answer was written somewhere within the round trip.
+    const skewMs = Math.max(Math.abs(clockAheadMs) - roundTripMs, 0)
+    if (skewMs <= mostSkewMs) return []
+    const seconds = Math.round(skewMs / 1000)
+    const way = clockAheadMs > 0 ? 'ahead of' : 'behind'
+    const text = `the clock of ${host} is ${seconds} s ${way} this one: times in its events mislead`
+    return [warning('clocks', text, `on ${host}: timedatectl, chronyc tracking`)]
+  })
+  if (skewed.length > 0 || hosts.length === 0) return skewed
+  return [fine('clocks', `all within ${mostSkewMs / 1000} s of this one`)]
+}

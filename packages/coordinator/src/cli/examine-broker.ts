@@ -1,0 +1,109 @@
+import { lookup } from 'node:dns/promises'
+import { networkInterfaces } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
+import { BrokerUnavailable, openTransport } from '@filo/protocol'
+import { listing } from '../fleet/listing.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import { exitCodes } from './exit-code.ts'
+import { fine, warning, wrong, type Finding } from './finding.ts'
+
+/** A resolver that does not answer keeps nobody waiting: what it would have said is only used for a warning. */
+const lookupTimeoutMs = 3000
+
+export type Addresses = ReadonlySet<string>
+
+/** Whether the broker can be had, and whether what carries it says so. */
+export async function examineBroker(fleet: Fleet, operator: string): Promise<Finding[]> {
+  if (fleet.broker === 'local') return [fine('broker', 'local: this process is the agent of every host')]
+  const resolved = await Promise.all(fleet.broker.map((url) => resolve(hostnameOf(url))))
+  const broker = new Set(resolved.flatMap((addresses) => [...addresses]))
+  const hosts = new Map(
+    await Promise.all(
+      [...fleet.hosts.keys()].map(async (host): Promise<[string, Addresses]> => [host, await resolve(host)]),
+    ),
+  )
+  return [
+    await reach(fleet.broker, operator),
+    ...examineEncryption(fleet.broker, broker),
+    ...compareCarriers(fleet, broker, hosts),
+  ]
+}
+
+async function reach(urls: readonly string[], operator: string): Promise<Finding> {
+  try {
+    await using _transport = await openTransport(urls, { name: `filo doctor ${operator}` })
+    return fine('broker', 'answers, and takes the user and password')
+  } catch (error) {
+    if (!(error instanceof BrokerUnavailable)) throw error
+    const advice = 'see that it runs, and that the address, user and password in the fleet file are right'
+    return wrong('broker', exitCodes.brokerUnavailable, error.message, advice)
+  }
+}
+
+function hostnameOf(url: string): string {
+  return new URL(url).hostname.replace(/^\[|\]$/g, '')
+}
+
+function examineEncryption(urls: readonly string[], addresses: Addresses): Finding[] {
+  const isPlain = urls.some((url) => url.startsWith('amqp:'))
+  if (!isPlain || [...addresses].every(isLoopback)) return []
+  const text = 'amqp:// is not encrypted: who listens on the network reads the password and all messages'
+  return [warning('broker', text, 'use amqps://; commands and answers are signed either way')]
+}
+
+/** Warns where a host seems to be the broker and does not say so, or says so and seems not to be. */
+export function compareCarriers(
+  fleet: Fleet,
+  broker: Addresses,
+  hosts: ReadonlyMap<string, Addresses>,
+): Finding[] {
+  const carriers = [...fleet.services.values()].filter((service) => service.carries.includes('broker'))
+  const carrying = new Set(carriers.flatMap((service) => service.hosts))
+  const silent = [...hosts].filter(
+    ([host, addresses]) => !carrying.has(host) && !addresses.isDisjointFrom(broker),
+  )
+  const elsewhere = carriers.filter((service) => {
+    const addresses = service.hosts.map((host) => hosts.get(host)!)
+    const isKnown = broker.size > 0 && addresses.every((each) => each.size > 0)
+    return isKnown && addresses.every((each) => each.isDisjointFrom(broker))
+  })
+  const findings = [
+    ...silent.map(([host]) =>
+      warning(
+        'carries',
+        `the broker has the address of ${host}, and no service there says "carries: broker"`,
+        'if the broker is a service of this fleet, say so in the fleet file, with "keep: true"; ' +
+          'else a stop of it would cut Filo off in the middle of its run',
+      ),
+    ),
+    ...elsewhere.map((service) =>
+      warning(
+        'carries',
+        `${service.name} says "carries: broker", but ${listing(service.hosts)} has not the address of the broker`,
+        'correct "broker" or "carries" in the fleet file',
+      ),
+    ),
+  ]
+  if (findings.length > 0) return findings
+  if (carriers.length > 0) {
+    return [
+      fine('carries', `${listing(carriers.map(({ name }) => name))} carries the broker, and is not stopped`),
+    ]
+  }
+  const unresolved = [...hosts].filter(([, addresses]) => addresses.size === 0).map(([host]) => host)
+  const unless = unresolved.length === 0 ? '' : `; not resolved here: ${listing(unresolved)}`
+  return [fine('carries', `the broker is on none of the hosts, by their addresses${unless}`)]
+}
+
+/** All addresses of a name; of this machine, where it is one of its own. Empty where it cannot be resolved. */
+async function resolve(name: string): Promise<Addresses> {
+  const giveUp = delay(lookupTimeoutMs, [], { ref: false })
+  const found = await Promise.race([lookup(name, { all: true }).catch(() => []), giveUp])
+  const addresses = found.map(({ address }) => address)
+  const own = Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address))
+  return new Set(addresses.some((address) => isLoopback(address)) ? [...addresses, ...own] : addresses)
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1'
+}
