@@ -27,11 +27,12 @@ export async function startRabbitmqNode(server: string): Promise<Rabbitmq> {
   const epmd = spawn('epmd', ['-port', String(epmdPort)], { env, stdio: 'ignore' })
   let broker: ChildProcess | undefined
 
-  /** Also when the test runner is ended by a signal's default or a crash: nothing outlives it. */
-  const killBoth = (): void => {
+  /** For a process that ends without disposing: an uncaught error, or a runner that was told to stop. */
+  const leaveNothing = (): void => {
     for (const child of [broker, epmd]) child?.kill('SIGKILL')
+    dir[Symbol.dispose]()
   }
-  process.once('exit', killBoth)
+  process.once('exit', leaveNothing)
 
   const boot = async (): Promise<void> => {
     broker = spawn(server, { env, stdio: 'ignore', cwd: dir.path })
@@ -53,7 +54,7 @@ export async function startRabbitmqNode(server: string): Promise<Rabbitmq> {
     clearTimeout(late)
   }
   const dispose = async (): Promise<void> => {
-    process.off('exit', killBoth)
+    process.off('exit', leaveNothing)
     await end('SIGKILL')
     if (!hasEnded(epmd)) {
       const ended = once(epmd, 'exit')
