@@ -46,7 +46,7 @@ function hostnameOf(url: string): string {
 
 function examineEncryption(urls: readonly string[], addresses: Addresses): Finding[] {
   const isPlain = urls.some((url) => url.startsWith('amqp:'))
-  if (!isPlain || [...addresses].every(isLoopback)) return []
+  if (!isPlain || [...addresses].some(isLoopback)) return []
   const text = 'amqp:// is not encrypted: who listens on the network reads the password and all messages'
   return [warning('broker', text, 'use amqps://; commands and answers are signed either way')]
 }
