@@ -1,3 +1,5 @@
+import type { RunReport } from '../run/report.ts'
+
 /** Exit codes (DESIGN section 9); those from 64 on are sysexits(3). `filo status` alone follows LSB instead. */
 export const exitCodes = {
   /** Done and proven; nothing to do counts. */
@@ -35,5 +37,26 @@ export class Exit extends Error {
   constructor(code: ExitCode, words: string) {
     super(words)
     this.code = code
+  }
+}
+
+/** What a command that carried out a run exits with. When several apply: 130, 2, 3, 5, 7, 0. */
+export function exitCodeOf({ outcome, stopped, blockers }: RunReport): ExitCode {
+  if (outcome === 'succeeded') return exitCodes.done
+  if (outcome === 'waived') return exitCodes.waived
+  // Ctrl-C that came too late to keep anything from being done has interrupted nothing.
+  if (stopped?.why === 'interrupted') return exitCodes.interrupted
+  switch (outcome) {
+    case 'failed':
+      return exitCodes.failed
+    case 'unresolved':
+    case 'interrupted':
+      return exitCodes.unknown
+    case 'refused':
+      return blockers.some(({ heldBy }) => heldBy) ? exitCodes.inUse : exitCodes.configuration
+    case 'cancelled':
+    case 'ordered':
+    case 'running':
+      return exitCodes.resumable
   }
 }

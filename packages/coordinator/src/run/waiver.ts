@@ -1,0 +1,21 @@
+import { stepName } from '../plan/plan.ts'
+import type { RunState } from './run.ts'
+
+/** Whether a step may be waived, with what the operator is told. */
+export type WaiverVerdict =
+  | { readonly kind: 'allowed'; readonly step: number; readonly detail: string }
+  | { readonly kind: 'refused'; readonly detail: string }
+
+/** Judges a waiver of the step of that name, `stop mta@mail1`, in a run that stands as `state`. */
+export function judgeWaiver(state: RunState, name: string): WaiverVerdict {
+  const step = state.plan.steps.findIndex((one) => stepName(one) === name)
+  const phase = state.steps[step]?.phase
+  if (phase === undefined) return { kind: 'refused', detail: `the plan has no step "${name}"` }
+  if (phase === 'sent') {
+    return { kind: 'refused', detail: `"${name}" is in flight: first find out what becomes of it` }
+  }
+  if (phase === 'done' || phase === 'waived') {
+    return { kind: 'refused', detail: `"${name}" is ${phase}: there is nothing to waive` }
+  }
+  return { kind: 'allowed', step, detail: `"${name}" counts as done, without proof, on your word` }
+}
