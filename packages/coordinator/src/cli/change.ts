@@ -1,19 +1,49 @@
+import type { Intention, Plan } from '../plan/plan.ts'
+import { carryPlan, type SessionChoices } from './carry.ts'
+import { confirmPlan, refuseUnlessAskable } from './confirm.ts'
+import { openConnection } from './connection.ts'
 import type { Context } from './context.ts'
-import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
-import type { Intention } from '../plan/plan.ts'
-import type { SessionChoices } from './carry.ts'
+import type { ExitCode } from './exit-code.ts'
+import { layPlan } from './lay-plan.ts'
+import { loadFleet, type LoadedFleet } from './load-fleet.ts'
 
 export interface ChangeOptions extends SessionChoices {
   readonly only?: true
   readonly label: readonly string[]
 }
 
+/** `filo start|stop|restart`: plans, asks, carries out. */
 export async function change(
-  _context: Context,
-  _verb: Intention['verb'],
-  _selection: readonly string[],
-  _options: ChangeOptions,
+  context: Context,
+  verb: Intention['verb'],
+  selection: readonly string[],
+  options: ChangeOptions,
 ): Promise<ExitCode> {
-  await Promise.resolve()
-  throw new Exit(exitCodes.internalError, 'not there yet')
+  const intention: Intention = {
+    verb,
+    selection: [...selection],
+    labels: [...options.label],
+    only: options.only ?? false,
+  }
+  const loaded = loadFleet(context)
+  const plan = await planNow(context, loaded, intention)
+  return await confirmAndCarry(context, loaded, plan, options)
+}
+
+export async function confirmAndCarry(
+  context: Context,
+  loaded: LoadedFleet,
+  plan: Plan,
+  choices: SessionChoices,
+): Promise<ExitCode> {
+  refuseUnlessAskable(context, choices)
+  await confirmPlan(context, loaded, plan, choices)
+  return await carryPlan(context, loaded, plan, choices)
+}
+
+/** Only a restart is planned by what is running: nobody is asked for the others. */
+async function planNow(context: Context, loaded: LoadedFleet, intention: Intention): Promise<Plan> {
+  if (intention.verb !== 'restart') return await layPlan(loaded.topology, intention, undefined)
+  await using connection = await openConnection(context, loaded, new Set())
+  return await layPlan(loaded.topology, intention, connection.link)
 }

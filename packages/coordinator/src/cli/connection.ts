@@ -22,7 +22,7 @@ export function openJournal({ dir }: LoadedFleet): Journal {
   return Journal.open(dir, systemClock, randomUUID)
 }
 
-/** What agents in this process log: nothing, unless FILO_LOG names a level. */
+/** What agents in this process log: errors only, unless FILO_LOG names a level (pino's). */
 function openLog(context: Context): Logger {
-  return pino({ level: context.environment['FILO_LOG'] ?? 'silent' }, pino.destination({ fd: 2, sync: true }))
+  return pino({ level: context.environment['FILO_LOG'] ?? 'error' }, pino.destination({ fd: 2, sync: true }))
 }

@@ -3,6 +3,7 @@ import { AddressInUse, BrokerUnavailable } from '@filo/protocol'
 import { HostInUse } from '../engine/connection.ts'
 import { KeyError } from '../engine/keys.ts'
 import { RunInUse } from '../engine/orders.ts'
+import { RunBroken } from './carry.ts'
 import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
 
 /** What a command that threw says and exits with. The one place where errors become words and codes. */
@@ -16,13 +17,13 @@ export function explainFailure(error: unknown): { readonly code: ExitCode; reado
   if ((code === 'EACCES' || code === 'EPERM') && path !== undefined) {
     return { code: exitCodes.notPermitted, words: `you may not use ${path} (${code})` }
   }
-  const stack = error instanceof Error ? error.stack : String(error)
-  return {
-    code: exitCodes.internalError,
-    words:
-      `internal error: ${stack}\n` +
-      'What was done is in the journal, which is intact: "filo runs" names the run, "filo resume RUN" carries it on.',
-  }
+  const cause = error instanceof RunBroken ? error.cause : error
+  const stack = cause instanceof Error ? cause.stack : String(cause)
+  const ways =
+    error instanceof RunBroken
+      ? `The journal of ${error.run} is intact, and what was sent goes on at the agents; carry on with: filo resume ${error.run}`
+      : 'The journals of runs are intact.'
+  return { code: exitCodes.internalError, words: `internal error: ${stack}\n${ways}` }
 }
 
 const knownFailures: readonly {

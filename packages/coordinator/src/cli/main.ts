@@ -9,7 +9,8 @@ import { exitCodes, type ExitCode } from './exit-code.ts'
 function surviveLostReaders(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
+      // EIO is what a terminal gives that has been closed.
+      if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error
     })
   }
 }

@@ -1,12 +1,61 @@
+import { digest } from '@filo/protocol'
+import type { Journal, RunRecord } from '../engine/journal.ts'
+import { RunInUse, stateOf } from '../engine/orders.ts'
+import type { Fleet } from '../fleet/fleet.ts'
+import { listing } from '../fleet/listing.ts'
+import { carry, hostsOf, sessionOptions, type SessionChoices } from './carry.ts'
+import { confirm, refuseUnlessAskable } from './confirm.ts'
+import { openConnection, openJournal } from './connection.ts'
 import type { Context } from './context.ts'
 import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
-import type { SessionChoices } from './carry.ts'
+import { findRun, isCarriedOut, reportFromJournal } from './find-run.ts'
+import { loadFleet } from './load-fleet.ts'
+import { reportView } from './report-view.ts'
 
+/** `filo resume [RUN]`: carries the same plan on, hosts never reached included (W2); only what failed is retried (W3). */
 export async function resume(
-  _context: Context,
-  _run: string | undefined,
-  _choices: SessionChoices & { readonly takeOver?: true },
+  context: Context,
+  run: string | undefined,
+  choices: SessionChoices & { readonly takeOver?: true },
 ): Promise<ExitCode> {
-  await Promise.resolve()
-  throw new Exit(exitCodes.internalError, 'not there yet')
+  const loaded = loadFleet(context)
+  using journal = openJournal(loaded)
+  const record = run === undefined ? newestUnfinished(journal) : findRun(journal, run)
+  if (isCarriedOut(journal, record.run)) {
+    throw new RunInUse(`${record.run} is being carried out by another process`)
+  }
+  refuseUnlessAskable(context, choices)
+  warnOfChanges(context, record, loaded.fleet)
+  await confirm(context, choices, () =>
+    reportView(reportFromJournal(journal, record), context.stderr.colors),
+  )
+  await using connection = await openConnection(context, loaded, hostsOf(record.plan))
+  const options = sessionOptions(choices, choices.takeOver ? 'any' : 'run')
+  return await carry(context, { fleet: loaded.fleet, journal, connection, record }, options)
+}
+
+/** How far back a run is looked for that was not named. */
+const newestRuns = 100
+
+function newestUnfinished(journal: Journal): RunRecord {
+  const record = journal.runs(newestRuns).find((one) => {
+    const { ended } = stateOf(journal, one)
+    return ended !== 'succeeded' && ended !== 'waived'
+  })
+  if (record === undefined) throw new Exit(exitCodes.nothingMatched, 'there is no run to resume: all have succeeded')
+  return record
+}
+
+/** Says what the fleet file has otherwise than the plan: the agents decide which of the two they have. */
+function warnOfChanges(context: Context, { run, plan }: RunRecord, fleet: Fleet): void {
+  const changed = Object.entries(plan.services).filter(([name, { definition }]) => {
+    const service = fleet.services.get(name)
+    return service === undefined || digest(service.definition) !== definition
+  })
+  if (changed.length === 0) return
+  const names = listing(changed.map(([name]) => name))
+  context.stderr.write(
+    `The fleet file has changed since ${run} was planned: ${names}. The run keeps to its plan, and agents that ` +
+      'have the new definition will refuse it; if so, plan anew.\n',
+  )
 }

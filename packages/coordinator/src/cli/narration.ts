@@ -1,0 +1,82 @@
+import { stepName, type Step } from '../plan/plan.ts'
+import type { RunEvent } from '../run/run-event.ts'
+import type { RunState } from '../run/run.ts'
+import { formatDuration } from './when.ts'
+
+/** How a line is meant: `begun` is of no interest to who sees the step itself. */
+export type Tone = 'begun' | 'good' | 'plain' | 'doubtful' | 'bad'
+
+/** An event of a run in words. */
+export interface Line {
+  readonly tone: Tone
+  /** The step, host or run that it happened to. */
+  readonly subject: string
+  readonly text: string
+}
+
+/** What an operator is told of an event, if anything; `state` has taken the event in. */
+export function narrate(state: RunState, event: RunEvent): Line | undefined {
+  switch (event.type) {
+    case 'session-opened':
+    case 'claimed':
+    case 'observed':
+    case 'session-ended':
+      return undefined
+    case 'silent':
+      return { tone: 'doubtful', subject: event.host, text: event.reason }
+    case 'claim-refused':
+      return { tone: 'bad', subject: event.host, text: event.reason }
+    case 'fenced': {
+      const by = event.holder === null ? 'another run' : `${event.holder.run} of ${event.holder.operator}`
+      return { tone: 'bad', subject: event.host, text: `taken over by ${by}: nothing new is sent` }
+    }
+    case 'stopping': {
+      const waits = state.inFlight.size === 0 ? '' : `; ${state.inFlight.size} in flight are awaited`
+      return {
+        tone: 'doubtful',
+        subject: event.why,
+        text: `by ${event.operator}: nothing new is sent${waits}`,
+      }
+    }
+    default: {
+      const step = state.plan.steps[event.step]!
+      const told = narrateStep(step, event)
+      return told && { ...told, subject: stepName(step) }
+    }
+  }
+}
+
+type StepEvent = Extract<RunEvent, { readonly step: number }>
+
+function narrateStep(step: Step, event: StepEvent): Omit<Line, 'subject'> | undefined {
+  switch (event.type) {
+    case 'sent':
+      return { tone: 'begun', text: 'begins' }
+    case 'done':
+      return event.outcome === 'unneeded' ? undefined : { tone: 'good', text: success(step, event) }
+    case 'failed':
+      return { tone: 'bad', text: `failed: ${event.reason}` }
+    case 'unknown':
+      return { tone: 'doubtful', text: `unknown: ${event.reason}` }
+    case 'sealed':
+      return { tone: 'doubtful', text: `did not begin: ${event.reason}` }
+    case 'running':
+      return { tone: 'plain', text: 'is running after all' }
+    case 'drifted':
+      return { tone: 'bad', text: `drifted: ${event.reason}` }
+    case 'waived':
+      return { tone: 'doubtful', text: `waived by ${event.operator}: ${event.reason}` }
+    case 'amended':
+      return { tone: 'plain', text: `late word: ${event.ending.outcome}, ${event.ending.reason}` }
+  }
+}
+
+function success(step: Step, event: Extract<RunEvent, { type: 'done' }>): string {
+  const time = event.durationMs === undefined ? '' : ` (${formatDuration(event.durationMs)})`
+  if (step.kind === 'hook') return `ran${time}`
+  const goal = step.kind === 'start' || (step.kind === 'prove' && step.goal === 'running')
+  const state = goal ? 'running' : 'stopped'
+  if (event.outcome === 'changed') return `${step.kind === 'start' ? 'started' : 'stopped'}${time}`
+  if (event.outcome === 'unchanged') return `was ${state} already`
+  return `is ${state}`
+}
