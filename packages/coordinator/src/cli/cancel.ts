@@ -1,11 +1,26 @@
+import { openJournal } from './connection.ts'
 import type { Context } from './context.ts'
-import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
+import { exitCodes, type ExitCode } from './exit-code.ts'
+import { findRun, isCarriedOut, reportFromJournal } from './find-run.ts'
+import { loadFleet } from './load-fleet.ts'
+import { printReport } from './report-view.ts'
+import { askOwner, printAnswer } from './request.ts'
 
+/** `filo cancel RUN`: the process that carries it out sends nothing new; with `--abort` it cuts short what runs. */
 export async function cancel(
-  _context: Context,
-  _run: string,
-  _options: { readonly abort?: true; readonly reason?: string },
+  context: Context,
+  run: string,
+  { abort, reason = '' }: { readonly abort?: true; readonly reason?: string },
 ): Promise<ExitCode> {
-  await Promise.resolve()
-  throw new Exit(exitCodes.internalError, 'not there yet')
+  using journal = openJournal(loadFleet(context))
+  const record = findRun(journal, run)
+  if (!isCarriedOut(journal, run)) {
+    context.stderr.write('nobody carries it out now, so nothing is sent; this is how it stands:\n')
+    printReport(context, reportFromJournal(journal, record))
+    return exitCodes.done
+  }
+  const kind = abort ? 'abort' : 'cancel'
+  const answer = await askOwner(journal, run, { kind, operator: context.operator, reason })
+  printAnswer(context, answer)
+  return answer.accepted ? exitCodes.done : exitCodes.unknown
 }
