@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { until } from './until.ts'
 
@@ -7,6 +7,8 @@ export interface Behaviour {
   /** How long the script takes before it does what it is asked, milliseconds. */
   readonly startMs?: number
   readonly stopMs?: number
+  /** `stop` returns at once, and the service goes down this much later, milliseconds: as `svc -d` does. */
+  readonly lingerMs?: number
   /** Says no: exits 1, and does nothing. */
   readonly refuses?: 'start' | 'stop'
   /** Says yes: exits 0, and does nothing. */
@@ -51,11 +53,21 @@ export class Services implements AsyncDisposable {
 
   /** From now on the service behaves so, and in no other way. */
   behave(name: string, behaviour: Behaviour): void {
-    const { startMs = 0, stopMs = 0, refuses = '', liesAbout = '', status = '' } = behaviour
+    const { startMs = 0, stopMs = 0, lingerMs = 0, refuses = '', liesAbout = '', status = '' } = behaviour
+    const times = `start_s=${startMs / 1000} stop_s=${stopMs / 1000} linger_s=${lingerMs / 1000}`
     writeFileSync(
       join(this.#dir, `${name}.conf`),
-      `start_s=${startMs / 1000} stop_s=${stopMs / 1000} refuses=${refuses} lies=${liesAbout} status=${status}\n`,
+      `${times} refuses=${refuses} lies=${liesAbout} status=${status}\n`,
     )
+  }
+
+  /** From now on its script, asked to start or stop, does nothing before it is let go. */
+  hold(name: string): void {
+    writeFileSync(join(this.#dir, `${name}.hold`), '')
+  }
+
+  letGo(name: string): void {
+    rmSync(join(this.#dir, `${name}.hold`), { force: true })
   }
 
   script(name: string): string {
@@ -104,7 +116,7 @@ export class Services implements AsyncDisposable {
   }
 
   isUp(name: string): boolean {
-    const pid = this.#pid(name)
+    const pid = this.pid(name)
     if (pid === undefined) return false
     try {
       process.kill(pid, 0)
@@ -120,7 +132,7 @@ export class Services implements AsyncDisposable {
 
   /** Ends the service behind everybody's back. */
   async kill(name: string): Promise<void> {
-    const pid = this.#pid(name)
+    const pid = this.pid(name)
     if (pid !== undefined) process.kill(pid, 'SIGTERM')
     await until(`${name} to end`, () => !this.isUp(name))
   }
@@ -130,7 +142,8 @@ export class Services implements AsyncDisposable {
     for (const name of this.#names) if (this.isUp(name)) await this.kill(name)
   }
 
-  #pid(name: string): number | undefined {
+  /** The process that last said it was up, unless it has gone down since. */
+  pid(name: string): number | undefined {
     const file = join(this.#dir, `${name}.pid`)
     const text = existsSync(file) ? readFileSync(file, 'utf8').trim() : ''
     return text === '' ? undefined : Number(text)
@@ -153,12 +166,14 @@ while :; do wait "$nap"; done
 const initScript = (dir: string, name: string): string => `#!/bin/sh
 pidfile='${dir}/${name}.pid'
 . '${dir}/${name}.conf'
+held() { while [ -e '${dir}/${name}.hold' ]; do sleep 0.02; done; [ -e '${dir}/${name}.conf' ] || exit 1; }
 live() { [ -f "$pidfile" ] && kill -0 "$(cat "$pidfile")" 2>/dev/null; }
 case $1 in
 start)
   ${note(dir, name, 'start')}
   echo "${name}: starting"
   sleep "$start_s"
+  held
   [ "$refuses" = start ] && { echo "${name}: will not start" >&2; exit 1; }
   [ "$lies" = start ] && exit 0
   live && exit 0
@@ -170,9 +185,14 @@ stop)
   ${note(dir, name, 'stop')}
   echo "${name}: stopping"
   sleep "$stop_s"
+  held
   [ "$refuses" = stop ] && { echo "${name}: will not stop" >&2; exit 1; }
   [ "$lies" = stop ] && exit 0
   live || exit 0
+  [ "$linger_s" = 0 ] || {
+    setsid sh -c "sleep $linger_s; kill $(cat "$pidfile")" </dev/null >/dev/null 2>&1 &
+    exit 0
+  }
   kill "$(cat "$pidfile")"
   while live; do sleep 0.01; done
   ;;
