@@ -2,6 +2,7 @@
 
 const benchmarks: Readonly<Record<string, () => Promise<{ main: (args: string[]) => Promise<void> }>>> = {
   plan: () => import('./plan.ts'),
+  run: () => import('./run.ts'),
 }
 
 const [name, ...args] = process.argv.slice(2)

@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { digest } from '@filo/protocol'
-import { parseFleet } from '../packages/coordinator/src/fleet/parse-fleet.ts'
 import { buildTopology } from '../packages/coordinator/src/fleet/topology.ts'
 import { planFor } from '../packages/coordinator/src/plan/plan-for.ts'
+import { fleetOf } from './fleet-of.ts'
+import { spread, type Spread } from './spread.ts'
 
 // How long it takes to validate a fleet and to plan its stop: from the text of the file to the steps.
 
@@ -76,12 +77,6 @@ interface Row {
   readonly planMs: Spread
 }
 
-interface Spread {
-  readonly median: number
-  readonly min: number
-  readonly max: number
-}
-
 export async function main(args: string[]): Promise<void> {
   const most = Number(args.find((arg) => /^\d+$/.test(arg)) ?? sizes.at(-1))
   const out = args.find((arg) => arg.endsWith('.json'))
@@ -103,10 +98,7 @@ function measure(shape: string, text: string): Row {
   let counts = { instances: 0, needs: 0, edges: 0, steps: 0 }
   for (let round = 0; round < rounds; round += 1) {
     const began = performance.now()
-    const parsed = parseFleet(text, 'bench.yaml')
-    if (parsed.kind !== 'fleet')
-      throw new Error(`the generated fleet is refused: ${parsed.problems[0]?.text}`)
-    const topology = buildTopology(parsed.fleet)
+    const topology = buildTopology(fleetOf(text))
     const validated = performance.now()
     const intention = { verb: 'stop', selection: [], labels: [], only: false } as const
     const planned = planFor(topology, { ...intention, selection: [], labels: [] }, { digest })
@@ -131,16 +123,6 @@ function needsOf(topology: ReturnType<typeof buildTopology>): number {
   let count = 0
   for (const instance of instances.keys()) for (const node of needs.of(instance)) count += stands(node)
   return count
-}
-
-function spread(values: readonly number[]): Spread {
-  const sorted = values.toSorted((a, b) => a - b)
-  const round = (value: number | undefined) => Math.round(value! * 10) / 10
-  return {
-    median: round(sorted[Math.floor(sorted.length / 2)]),
-    min: round(sorted[0]),
-    max: round(sorted.at(-1)),
-  }
 }
 
 function line(row: Row): string {

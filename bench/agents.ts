@@ -1,0 +1,73 @@
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { openHost } from '@filo/agent'
+import { openTransport, type AuditEvent, type Transport } from '@filo/protocol'
+import { pino } from 'pino'
+import { readHostSecret, readPublicKey } from '../packages/coordinator/src/engine/keys.ts'
+import { openStateDir } from '../packages/coordinator/src/engine/state-dir.ts'
+import { hostDefinition } from '../packages/coordinator/src/fleet/fleet.ts'
+import { fleetOf } from './fleet-of.ts'
+
+// All agents of a fleet in one process: each with its own key, ledger and mailbox, as it has on a host of its own;
+// they share the connections to the broker. Says `ready` to its parent, and what it sent and received when asked.
+
+/** What went through these agents since they were last asked. */
+export interface Traffic {
+  /** Messages from the coordinator, and to it. */
+  received: number
+  sent: number
+  readonly events: AuditEvent[]
+}
+
+const [file, state, own] = process.argv.slice(2) as [string, string, string]
+const fleet = fleetOf(readFileSync(file, 'utf8'))
+if (fleet.broker === 'local') throw new Error('agents of their own need a broker')
+const { keys } = openStateDir(fleet.name, state, process.env)
+const coordinator = readPublicKey(keys)
+
+const nothing = (): Traffic => ({ received: 0, sent: 0, events: [] })
+let traffic = nothing()
+await using transport = await openTransport(fleet.broker, { name: 'bench agents' })
+const counting: Transport = {
+  open: (address, receive) =>
+    transport.open(address, (message) => {
+      traffic.received += 1
+      receive(message)
+    }),
+  send: (to, message) => {
+    traffic.sent += 1
+    return transport.send(to, message)
+  },
+  publish: (event) => {
+    traffic.events.push(event)
+    return transport.publish(event)
+  },
+  subscribe: (...args) => transport.subscribe(...args),
+  onStatus: (listener) => transport.onStatus(listener),
+  [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
+}
+
+await using hosts = new AsyncDisposableStack()
+mkdirSync(own, { recursive: true })
+const log = pino({}, pino.destination({ dest: join(own, 'log'), sync: true }))
+for (const host of fleet.hosts.keys()) {
+  const opened = await openHost({
+    definition: hostDefinition(fleet, host),
+    identity: {
+      key: readHostSecret(keys, host),
+      trusted: (id) => (id === coordinator.id ? coordinator : undefined),
+    },
+    transport: counting,
+    stateDir: join(own, host),
+    isRelayed: true,
+    log: log.child({ host }),
+  })
+  hosts.use(opened)
+}
+
+process.on('message', () => {
+  process.send!(traffic)
+  traffic = nothing()
+})
+process.send!('ready')
+await new Promise((resolve) => process.once('disconnect', resolve))

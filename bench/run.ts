@@ -1,0 +1,229 @@
+import { execFileSync, fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { availableParallelism, cpus, release } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import type { AuditEvent } from '@filo/protocol'
+import { filo } from '../test/support/filo.ts'
+import { startRabbitmq, type Rabbitmq } from '../test/support/rabbitmq.ts'
+import { tempDir } from '../test/support/temp-dir.ts'
+import type { Traffic } from './agents.ts'
+import { compile, makeLayeredFleet, takeLedger, type LayeredFleet } from './layered-fleet.ts'
+import { spread, type Spread } from './spread.ts'
+import { splitTime, type TimeSplit } from './time-split.ts'
+
+// How long an ordered stop and an ordered start of a whole fleet take, with the real command, real agents and a real
+// RabbitMQ, against a C program that only runs the same processes in the same order (floor.c).
+
+const verbs = ['stop', 'start'] as const
+
+/** One command, or the floor's part that corresponds to it. */
+interface Pass {
+  readonly floorMs: number
+  readonly filoMs: number
+  readonly split: TimeSplit
+  readonly processes: number
+  readonly messages: number
+  readonly events: number
+}
+
+interface Result {
+  readonly hosts: number
+  /** Stop and start together, in whole processes, seconds of which are what a user waits for; milliseconds. */
+  readonly floorMs: Spread
+  readonly filoMs: Spread
+  readonly runMs: Spread
+  /** Of the medians. */
+  readonly ratio: number
+  readonly runRatio: number
+  /** For a stop and a start together. */
+  readonly processes: number
+  readonly messages: number
+  readonly events: number
+  /** Medians over all passes. */
+  readonly split: Readonly<Record<keyof TimeSplit, number>>
+}
+
+export async function main(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      hosts: { type: 'string', default: '40,200' },
+      rounds: { type: 'string', default: '5' },
+      json: { type: 'string' },
+    },
+  })
+  await using broker = await startRabbitmq()
+  const machine = await describeMachine(broker)
+  console.log(
+    Object.entries(machine)
+      .map(([what, value]) => `${what} ${value}`)
+      .join(', '),
+  )
+  const results: Result[] = []
+  for (const hosts of values.hosts.split(',').map(Number)) {
+    const result = await measure(hosts, Number(values.rounds), broker)
+    results.push(result)
+    console.log(lines(result).join('\n'))
+  }
+  const json = JSON.stringify({ machine, results }, undefined, 2)
+  if (values.json === undefined) console.log(json)
+  else writeFileSync(values.json, `${json}\n`)
+}
+
+async function describeMachine(broker: Rabbitmq) {
+  return {
+    cores: availableParallelism(),
+    cpu: cpus()[0]?.model ?? 'unknown',
+    kernel: release(),
+    node: process.version,
+    rabbitmq: (await broker.ctl('version')).trim(),
+  }
+}
+
+async function measure(hosts: number, rounds: number, broker: Rabbitmq): Promise<Result> {
+  using dir = tempDir()
+  const fleet = makeLayeredFleet(dir.path, hosts, broker.url)
+  const floor = compile(dir.path, 'floor')
+  await command(dir.path, ['keys'])
+  await using agents = await startAgents(dir.path, fleet)
+  // Also makes the first state, and warms what is cached: not counted.
+  await command(dir.path, ['start', '--yes'])
+  takeLedger(fleet, 'start')
+  const passes: Pass[][] = []
+  for (let round = 0; round < rounds; round += 1) {
+    const floorMs = verbs.map((verb) => runFloor(floor, fleet, verb))
+    const both: Pass[] = []
+    for (const [at, verb] of verbs.entries()) {
+      both.push({ floorMs: floorMs[at]!, ...(await runFilo(dir.path, fleet, verb, agents)) })
+    }
+    passes.push(both)
+  }
+  return summarise(hosts, passes)
+}
+
+function runFloor(floor: string, fleet: LayeredFleet, verb: 'stop' | 'start'): number {
+  const order = verb === 'start' ? fleet.layers : fleet.layers.toReversed()
+  const names = order.flatMap((layer, at) => (at === 0 ? layer : ['/', ...layer]))
+  const began = performance.now()
+  execFileSync(floor, [fleet.service, verb, ...names])
+  const tookMs = performance.now() - began
+  takeLedger(fleet, verb)
+  return tookMs
+}
+
+async function runFilo(
+  dir: string,
+  fleet: LayeredFleet,
+  verb: 'stop' | 'start',
+  agents: Agents,
+): Promise<Omit<Pass, 'floorMs'>> {
+  await agents.traffic()
+  const beganAt = Date.now()
+  const began = performance.now()
+  await command(dir, [verb, '--yes'])
+  const filoMs = performance.now() - began
+  const processes = takeLedger(fleet, verb)
+  const { received, sent, events } = await agents.traffic()
+  const all = [...events, ...journalEvents(dir, beganAt)]
+  return {
+    filoMs,
+    split: splitTime(all, beganAt, beganAt + filoMs),
+    processes,
+    messages: received + sent,
+    events: all.length,
+  }
+}
+
+async function command(dir: string, args: readonly string[]): Promise<void> {
+  const { code, stderr } = await filo(args, { cwd: dir })
+  if (code !== 0) throw new Error(`filo ${args.join(' ')} exited with ${code}:\n${stderr}`)
+}
+
+function journalEvents(dir: string, sinceMs: number): AuditEvent[] {
+  using db = new DatabaseSync(join(dir, '.state', 'bench', 'journal.db'))
+  return db
+    .prepare('select event from audit_event order by sequence')
+    .all()
+    .map((row) => JSON.parse(row['event'] as string) as AuditEvent)
+    .filter(({ time }) => Date.parse(time) >= sinceMs)
+}
+
+interface Agents extends AsyncDisposable {
+  /** Since it was last asked for. */
+  traffic(): Promise<Traffic>
+}
+
+async function startAgents(dir: string, fleet: LayeredFleet): Promise<Agents> {
+  const path = fileURLToPath(new URL('agents.ts', import.meta.url))
+  const child = fork(path, [fleet.file, join(dir, '.state'), join(dir, 'agents')])
+  const ended = once(child, 'exit').then(([code]) => {
+    throw new Error(`the agents ended with ${code}`)
+  })
+  // Nobody may be waiting for a word when they are told to end.
+  ended.catch(() => {})
+  const say = async (): Promise<unknown> => {
+    const [word] = (await Promise.race([once(child, 'message'), ended])) as [unknown]
+    return word
+  }
+  await say()
+  return {
+    async traffic() {
+      child.send('traffic')
+      return (await say()) as Traffic
+    },
+    [Symbol.asyncDispose]: () => end(child),
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = once(child, 'exit')
+  child.disconnect()
+  await ended
+}
+
+function summarise(hosts: number, rounds: readonly (readonly Pass[])[]): Result {
+  const sum = (of: (pass: Pass) => number): Spread =>
+    spread(rounds.map((passes) => passes.reduce((total, pass) => total + of(pass), 0)))
+  const floorMs = sum((pass) => pass.floorMs)
+  const filoMs = sum((pass) => pass.filoMs)
+  const runMs = sum((pass) => pass.split.run)
+  const all = rounds.flat()
+  const parts = Object.keys(all[0]!.split) as (keyof TimeSplit)[]
+  const split = parts.map((part) => [part, spread(all.map((pass) => pass.split[part])).median] as const)
+  return {
+    hosts,
+    floorMs,
+    filoMs,
+    runMs,
+    ratio: ratioOf(filoMs, floorMs),
+    runRatio: ratioOf(runMs, floorMs),
+    processes: sum((pass) => pass.processes).median,
+    messages: sum((pass) => pass.messages).median,
+    events: sum((pass) => pass.events).median,
+    split: Object.fromEntries(split) as Result['split'],
+  }
+}
+
+function ratioOf(one: Spread, other: Spread): number {
+  return Math.round((one.median / other.median) * 100) / 100
+}
+
+function lines(result: Result): string[] {
+  const { hosts, floorMs, filoMs, runMs, ratio, runRatio, processes, messages, events, split } = result
+  const time = ({ median, min, max }: Spread): string =>
+    `${String(Math.round(median)).padStart(6)} ms (${Math.round(min)} to ${Math.round(max)})`
+  return [
+    `${hosts} hosts, stop and start`,
+    `  floor               ${time(floorMs)}`,
+    `  filo stop + start   ${time(filoMs)}  ${ratio} times`,
+    `  the runs alone      ${time(runMs)}  ${runRatio} times`,
+    `  ${processes} processes, ${messages} messages, ${events} audit events`,
+    `  each command: start-up ${split.startUp} ms, claims ${split.claims}, steps ${split.steps}, end ${split.end}`,
+    `  each step: until started ${split.toStarted} ms, at the agent ${split.atAgent}, until it counts ${split.toDone}; between layers ${split.betweenLayers}`,
+  ]
+}
