@@ -9,8 +9,9 @@ export interface Output {
   readonly isTerminal: boolean
   /** Do nothing where the stream takes no colours. */
   readonly colors: Colors
-  /** Width of the terminal; 80 where there is none. */
+  /** Size of the terminal; 80 by 24 where there is none, or where it does not say (a serial console). */
   readonly columns: number
+  readonly rows: number
   write(text: string): void
 }
 
@@ -68,7 +69,10 @@ function openOutput(stream: NodeJS.WriteStream, color: boolean, environment: Nod
     isTerminal,
     colors: picocolors.createColors(isColored),
     get columns() {
-      return stream.columns ?? 80
+      return stream.columns || 80
+    },
+    get rows() {
+      return stream.rows || 24
     },
     write: (text) => void stream.write(text),
   }

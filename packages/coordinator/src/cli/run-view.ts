@@ -1,12 +1,12 @@
 import { systemClock } from '@filo/protocol'
 import { createLogUpdate } from 'log-update'
 import type { RunWatcher } from '../engine/executor.ts'
+import { stepName } from '../plan/plan.ts'
 import type { RunEvent } from '../run/run-event.ts'
 import type { RunState } from '../run/run.ts'
 import { activityLines, activityOf, type Activity, type Progress } from './activity.ts'
 import type { Colors, Context, Output } from './context.ts'
 import { narrate, type Line, type Tone } from './narration.ts'
-import { stepName } from '../plan/plan.ts'
 import { formatMoment } from './when.ts'
 
 /** Shows a run while it is carried out: on stderr for people, on stdout as JSON lines if they are asked for. */
@@ -79,13 +79,16 @@ const redrawMs = 100
 /** The same lines, and below them what goes on at this moment. */
 class TerminalView implements RunView {
   readonly #output: Output
-  readonly #screen = createLogUpdate(process.stderr)
+  readonly #screen: ReturnType<typeof createLogUpdate>
   readonly #progress = new Map<number, Progress>()
   readonly #timer: NodeJS.Timeout
   #activity: Activity | undefined
 
   constructor(output: Output) {
     this.#output = output
+    // Not the stream itself: of one that does not say how wide it is, log-update would wrap every character.
+    const stream = Object.assign(Object.create(output) as Output, { isTTY: true })
+    this.#screen = createLogUpdate(stream as unknown as NodeJS.WriteStream, { showCursor: true })
     this.#timer = setInterval(() => this.#draw(), redrawMs)
   }
 
