@@ -149,6 +149,7 @@ export class Agent implements AsyncDisposable {
   }
 
   async #handle(command: Command, origin: Origin): Promise<void> {
+    this.#claims?.hearFrom(command.body.coordinator)
     if (command.type === 'observe') {
       const { services, settle } = command.body
       return this.#voice.report(origin, { observations: await this.#observe(services, settle) })

@@ -56,19 +56,15 @@ export class Claims {
     return { kind: 'granted', holder: this.#holder }
   }
 
-  /** Whether the grant quoted by a run is the one in force; an exchange with its holder renews it. */
+  /** Whether the grant quoted by a run is the one in force. */
   isHeldBy(run: string, coordinator: string, grant: number): boolean {
     const holder = this.#holder
-    if (
-      holder === null ||
-      holder.run !== run ||
-      holder.coordinator !== coordinator ||
-      holder.grant !== grant
-    ) {
-      return false
-    }
-    this.#renew()
-    return true
+    return holder?.run === run && holder.coordinator === coordinator && holder.grant === grant
+  }
+
+  /** Every word of the holder renews its claim. */
+  hearFrom(coordinator: string): void {
+    if (this.#holder?.coordinator === coordinator) this.#renew()
   }
 
   release(run: string, grant: number, operator: string): void {

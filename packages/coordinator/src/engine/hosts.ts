@@ -26,7 +26,7 @@ export type HostWord =
 
 /** How long a claim, an inquiry, a seal may take. An agent answers these at once, or not at all. */
 const answerTimeoutMs = 5000
-/** An observation may wait for a slow status command and a settle time. */
+/** An observation may wait for a slow status command; the services' settle time comes on top. */
 const observeTimeoutMs = 20_000
 const releaseTimeoutMs = 2000
 /** Silence after which a claim is renewed: a third of the lease, so that a lost message costs nothing (R8). */
@@ -120,7 +120,7 @@ export class Hosts {
     }
     this.#link
       .act(planned.host, content, (answer) => {
-        this.#note(planned.host, answer.body)
+        this.#keepBeacon(planned.host, answer.body)
         this.#inquireAtMs.set(step, this.#clock.now() + inquireAfterMs)
         this.#hear({ kind: 'act-heard', step, action, answer })
       })
@@ -146,7 +146,9 @@ export class Hosts {
     for (const [host, all] of byHost) {
       for (let at = 0; at < all.length; at += limits.servicesPerMessage) {
         const services = all.slice(at, at + limits.servicesPerMessage)
-        void this.#ask(host, 'observe', { services, settle: true }, observeTimeoutMs).then((heard) => {
+        const settleMs = Math.max(...services.map((service) => this.#plan.services[service]?.settleMs ?? 0))
+        const timeoutMs = observeTimeoutMs + settleMs
+        void this.#ask(host, 'observe', { services, settle: true }, timeoutMs).then((heard) => {
           const againMs = this.#clock.now() + observeAgainMs
           for (const service of services) this.#observeAtMs.set(instanceName(service, host), againMs)
           this.#hear({ kind: 'observe-heard', host, services, heard })
@@ -239,8 +241,13 @@ export class Hosts {
   #inquireWhenDue(state: RunState, step: number, nowMs: number): void {
     const { host } = this.#plan.steps[step]!
     const { action } = state.steps[step]!
-    if (action === undefined || state.hosts.get(host)?.kind !== 'claimed') return
-    if (nowMs < (this.#inquireAtMs.get(step) ?? 0)) return
+    if (action === undefined || nowMs < (this.#inquireAtMs.get(step) ?? 0)) return
+    const known = state.hosts.get(host)!
+    if (known.kind !== 'claimed' && known.kind !== 'fenced') {
+      const reason = known.kind === 'unclaimed' ? `${host} has not answered yet` : known.reason
+      if (state.inFlight.has(step)) this.#hear({ kind: 'act-lost', step, action: action.id, reason })
+      return
+    }
     this.#inquireAtMs.set(step, Number.POSITIVE_INFINITY)
     const content = { run: this.#run, actions: [action.id] }
     void this.#ask(host, 'inquire', content, answerTimeoutMs).then((heard) => {
@@ -251,17 +258,19 @@ export class Hosts {
 
   readonly #ask: Link['ask'] = async (host, type, content, timeoutMs) => {
     const heard = await this.#link.ask(host, type, content, timeoutMs)
-    if (heard.kind === 'report') this.#note(host, heard.report)
-    if (heard.kind === 'refusal') this.#note(host, heard.refusal)
+    if (heard.kind === 'silent') return heard
+    this.#keepBeacon(host, heard.kind === 'report' ? heard.report : heard.refusal)
+    // Every question that was answered renewed the claim.
+    const line = this.#lines.get(host)!
+    if (!line.isClaiming) line.claimAtMs = Math.max(line.claimAtMs, heard.askedAtMs + renewAfterMs)
     return heard
   }
 
   /** Keeps the newest beacon, and notices that an agent has been restarted. */
-  #note(host: string, voice: { readonly beacon: string; readonly incarnation: string }): void {
+  #keepBeacon(host: string, voice: { readonly beacon: string; readonly incarnation: string }): void {
     const line = this.#lines.get(host)!
     line.beacon = voice.beacon
     if (line.incarnation !== undefined && line.incarnation !== voice.incarnation) this.claimSoon(host)
-    else if (!line.isClaiming) line.claimAtMs = this.#clock.now() + renewAfterMs
   }
 }
 

@@ -219,3 +219,18 @@ test('the outcome is the worst of the steps', () => {
   expect(outcomeOf(take(begun(pair), waived, sent(1), unknown(1)))).toBe('unresolved')
   expect(outcomeOf(take(begun(pair), sent(0), unknown(0), sent(1), failed(1)))).toBe('failed')
 })
+
+test('of proofs of which one is enough, another may fail', () => {
+  const proofs = [step('prove mta@m1', {}, 'running'), step('prove mta@m2', {}, 'running')]
+  const plan = planOf(
+    [...proofs, step('stop mta@m3', { needs: [3] })],
+    [{ needs: [0, 1], follows: [], enough: 1 }],
+  )
+  const contradicted: RunEvent = { type: 'failed', step: 0, reason: 'it is stopped' }
+  const seenUp = proof(seen('running'), 0)
+  const proven: RunEvent = { type: 'done', step: 1, outcome: 'observed', reason: '', proof: seenUp }
+  expect(decide(take(begun(plan), contradicted, proven), 0)).toMatchObject({ send: [2], end: null })
+  expect(outcomeOf(take(begun(plan), contradicted, proven, sent(2), done(2, plan)))).toBe('succeeded')
+  const both = take(begun(plan), contradicted, { ...contradicted, step: 1 })
+  expect(decide(both, 0)).toMatchObject({ send: [], end: 'failed' })
+})

@@ -8,7 +8,10 @@ import type { Proof, RunOutcome } from './run-event.ts'
 // R7. After a failure nothing new is sent (`hold`), or only what does not depend on it (`continue`).
 // R10. The outcome is the worst of the steps.
 
-/** How old the asking for a proof may be when a step that relies on it is sent, milliseconds (R3). */
+/**
+ * How old the asking for a proof may be when a step that relies on it is sent, milliseconds (R3); on top comes the
+ * service's settle time, for which the agent watches before it answers.
+ */
 export const proofAgeMs = 10_000
 /** How many actions of one step a session sends before it gives up on seals and refusals (R13). */
 export const attemptsPerSession = 5
@@ -197,7 +200,9 @@ class Proofs {
     const instance = this.#state.instances.get(instanceName(step.service, placeOf(step)))
     const host = this.#state.hosts.get(placeOf(step))
     if (instance?.proof === undefined || host?.kind !== 'claimed') return false
-    return isCurrent(instance.proof, host, this.#state.session, this.#nowMs, instance.lastAction)
+    const settleMs = this.#state.plan.services[step.service]?.settleMs ?? 0
+    if (this.#nowMs - instance.proof.askedAtMs > proofAgeMs + settleMs) return false
+    return isCurrent(instance.proof, host, this.#state.session, instance.lastAction)
   }
 
   proves(step: Step, goal: Goal): boolean {
@@ -211,35 +216,29 @@ function placeOf(step: Step): string {
   return step.kind === 'hook' ? step.of : step.host
 }
 
-/** R3, apart from what was seen. */
+/** R3, apart from its age and from what was seen. */
 function isCurrent(
   proof: Proof,
   host: Extract<HostState, { kind: 'claimed' }>,
   session: number,
-  nowMs: number,
   lastAction: { readonly incarnation: string; readonly answer: number } | undefined,
 ): boolean {
-  if (proof.session !== session || nowMs - proof.askedAtMs > proofAgeMs) return false
+  if (proof.session !== session) return false
   if (proof.incarnation !== host.incarnation || proof.boot !== host.boot) return false
   return lastAction?.incarnation !== proof.incarnation || proof.answer >= lastAction.answer
 }
 
 /** R10: the worst of the steps, and of what was never reached. */
 export function outcomeOf(state: RunState): RunOutcome {
-  let outcome: RunOutcome = 'succeeded'
-  let unreached = false
-  for (const { phase } of state.steps) {
-    if (phase === 'failed' || phase === 'drifted') return 'failed'
-    if (phase === 'unknown' || phase === 'sent') outcome = 'unresolved'
-    else if (phase === 'waived' && outcome === 'succeeded') outcome = 'waived'
-    else if (phase === 'waiting' || phase === 'sealed') unreached = true
-  }
-  if (outcome === 'unresolved' || !unreached) return outcome
+  const phases = new Set(state.steps.filter((_, index) => !state.spare.has(index)).map(({ phase }) => phase))
+  if (phases.has('failed') || phases.has('drifted')) return 'failed'
+  if (phases.has('unknown') || phases.has('sent')) return 'unresolved'
+  if (!phases.has('waiting') && !phases.has('sealed')) return phases.has('waived') ? 'waived' : 'succeeded'
   const hosts = [...dueHosts(state)]
   if (hosts.some(({ kind }) => kind === 'refused' || kind === 'fenced')) return 'refused'
   if (hosts.some(({ kind }) => kind === 'silent')) return 'unresolved'
   if (state.stopping !== null) return 'cancelled'
-  if (state.steps.some(({ phase }) => phase === 'sealed')) return 'failed'
-  // Nothing failed and nobody stopped it, yet it did not get through: a proof could not be renewed.
-  return 'unresolved'
+  if (phases.has('sealed')) return 'failed'
+  // Nobody stopped it, yet it did not get through: too few of several proofs, or one that could not be renewed.
+  return [...state.spare].some((index) => state.steps[index]!.phase === 'failed') ? 'failed' : 'unresolved'
 }

@@ -1,5 +1,5 @@
 import { instanceName, judge, type Ending, type Goal, type Holder, type InstanceName } from '@filo/protocol'
-import { stepName, type Plan, type Step } from '../plan/plan.ts'
+import { stepName, type Join, type Plan, type Step } from '../plan/plan.ts'
 import { Gates, type Standing } from './gates.ts'
 import type { FailurePolicy, Proof, RunEvent, RunOutcome, StepEvent } from './run-event.ts'
 
@@ -99,6 +99,8 @@ export interface RunState {
   readonly open: Set<number>
   readonly inFlight: Set<number>
   readonly unknown: Set<number>
+  /** Proofs of which some are enough: that one of them fails is no trouble as long as others prove what is needed. */
+  readonly spare: ReadonlySet<number>
   /** Failed or drifted in this session: what holds the run (R7). */
   readonly troubled: Set<number>
   session: number
@@ -135,6 +137,7 @@ export function beginning(plan: Plan): RunState {
     open,
     inFlight: new Set(),
     unknown: new Set(),
+    spare: spareProofs(plan),
     troubled: new Set(),
     session: 0,
     policy: 'hold',
@@ -148,6 +151,23 @@ export function fold(plan: Plan, events: Iterable<RunEvent>): RunState {
   const state = beginning(plan)
   for (const event of events) evolve(state, event)
   return state
+}
+
+/** The `prove` steps that serve nothing but joins which are satisfied by some of their inputs. */
+function spareProofs(plan: Plan): ReadonlySet<number> {
+  const inSome = new Set(plan.joins.flatMap((join) => (isSatisfiedBySome(join) ? join.needs : [])))
+  const wholly = [
+    ...plan.steps.flatMap(({ needs, follows }) => [...needs, ...follows]),
+    ...plan.joins.flatMap((join) =>
+      isSatisfiedBySome(join) ? join.follows : [...join.needs, ...join.follows],
+    ),
+  ]
+  for (const node of wholly) inSome.delete(node)
+  return new Set([...inSome].filter((node) => plan.steps[node]?.kind === 'prove'))
+}
+
+function isSatisfiedBySome({ needs, enough }: Join): boolean {
+  return enough !== undefined && enough < needs.length
 }
 
 /** A journal that does not make sense: damaged, or written by a faulty program. Caught by nobody. */
@@ -311,8 +331,9 @@ function enter(state: RunState, step: number, phase: Phase): void {
   stepState.phase = phase
   stepState.session = state.session
   place(state.inFlight, step, phase === 'sent')
-  place(state.unknown, step, phase === 'unknown')
-  place(state.troubled, step, phase === 'failed' || phase === 'drifted')
+  const isSpare = state.spare.has(step)
+  place(state.unknown, step, phase === 'unknown' && !isSpare)
+  place(state.troubled, step, (phase === 'failed' || phase === 'drifted') && !isSpare)
   state.gates.set(step, standings[phase], (opened) => {
     if (isUnsettled(state.steps[opened]!.phase)) state.open.add(opened)
   })
