@@ -31,10 +31,16 @@ async function type(root: string, ...words: string[]): Promise<number> {
     stdio: 'inherit',
     env: { ...process.env, FILO_STATE: join(root, 'state') },
   })
-  return await new Promise((resolve, reject) => {
-    child.once('error', reject)
-    child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal!]))
-  })
+  const passOn = (): void => void child.kill('SIGTERM')
+  process.once('SIGTERM', passOn)
+  try {
+    return await new Promise((resolve, reject) => {
+      child.once('error', reject)
+      child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal!]))
+    })
+  } finally {
+    process.off('SIGTERM', passOn)
+  }
 }
 
 /** Each command with the exit code that it must have; the first other one ends the demo. */
@@ -72,7 +78,7 @@ function cleanUp(root: string): void {
   rmSync(root, { recursive: true, force: true })
 }
 
-// Ctrl-C reaches the command as well, which ends in order; then the demo does.
+// The command ends in order, and then the demo does. Ctrl-C reaches both of them by itself.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => (interrupted = true))
 
 const root = layOut()
