@@ -1,10 +1,10 @@
 import { instanceName, judge, type Clock, type Ending, type Observation, type Report } from '@filo/protocol'
-import { stepName } from '../plan/plan.ts'
 import { auditOf } from '../run/audit.ts'
 import { decide, proofAgeMs } from '../run/decide.ts'
 import { interpretEnding, interpretObservation, interpretProof, type Answered } from '../run/interpret.ts'
 import { evolve, fold, goalOf, type RunState } from '../run/run.ts'
 import type { FailurePolicy, Proof, RunEvent, RunOutcome } from '../run/run-event.ts'
+import { judgeWaiver } from '../run/waiver.ts'
 import type { Journal, RunRecord, RunRequest } from './journal.ts'
 import { Hosts, type HostWord } from './hosts.ts'
 import { Inbox } from './inbox.ts'
@@ -345,14 +345,10 @@ class Session {
         if (this.#state.stopping === null) this.#note({ type: 'stopping', why: 'cancelled', operator })
         return { accepted: true, detail: 'nothing new is sent; what is in flight is cut short' }
       case 'waive': {
-        const step = this.#record.plan.steps.findIndex((one) => stepName(one) === request.step)
-        const phase = this.#state.steps[step]?.phase
-        if (phase === undefined) return { accepted: false, detail: `the plan has no step "${request.step}"` }
-        if (phase === 'sent' || phase === 'waived') {
-          return { accepted: false, detail: `"${request.step}" is ${phase}: there is nothing to waive` }
-        }
-        this.#note({ type: 'waived', step, operator, reason })
-        return { accepted: true, detail: `"${request.step}" counts as done, without proof, on your word` }
+        const verdict = judgeWaiver(this.#state, request.step)
+        if (verdict.kind === 'refused') return { accepted: false, detail: verdict.detail }
+        this.#note({ type: 'waived', step: verdict.step, operator, reason })
+        return { accepted: true, detail: verdict.detail }
       }
     }
   }

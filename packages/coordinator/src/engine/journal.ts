@@ -86,9 +86,9 @@ export class Journal implements Disposable {
     return row && readRun(row)
   }
 
-  /** The newest runs, newest first. */
+  /** The newest runs, newest first; their names tell the order only by the second. */
   runs(limit: number): RunRecord[] {
-    return this.#db.prepare('select * from run order by id desc limit ?').all(limit).map(readRun)
+    return this.#db.prepare('select * from run order by rowid desc limit ?').all(limit).map(readRun)
   }
 
   /** Appends to a run's events, together with the audit events that tell of them, in one durable transaction. */
