@@ -51,8 +51,8 @@ const verdicts: Record<Standing, string> = {
 }
 
 /** `3 of 8 steps done (2 changed), 1 failed, 4 not reached` */
-function tally({ steps, changed, unchanged, waived, failed, unknown, waiting }: Counts): string {
-  const rest = Object.entries({ waived, failed, unknown, 'not reached': waiting })
+function tally({ steps, changed, unchanged, waived, failed, unknown, inFlight, waiting }: Counts): string {
+  const rest = Object.entries({ waived, failed, unknown, 'in flight': inFlight, 'not reached': waiting })
   const parts = rest.filter(([, count]) => count > 0).map(([name, count]) => `, ${count} ${name}`)
   const done = changed + unchanged
   return `${done} of ${counted(steps, 'step')} done (${changed} changed)${parts.join('')}`

@@ -47,6 +47,7 @@ export interface Counts {
   readonly waived: number
   readonly failed: number
   readonly unknown: number
+  readonly inFlight: number
   /** Never reached, or barred before they began. */
   readonly waiting: number
 }
@@ -64,8 +65,8 @@ export interface StepReport {
 
 /** One thing that keeps a run from its end. */
 export interface Blocker {
-  readonly kind: 'step' | 'instance' | 'host'
-  /** `stop mta@mail1`, `mta@mail1` or `mail1`. */
+  readonly kind: 'step' | 'host'
+  /** `stop mta@mail1` or `mail1`. */
   readonly name: string
   readonly is: 'failed' | 'drifted' | 'unknown' | 'sealed' | 'doubtful' | 'silent' | 'refused' | 'fenced'
   readonly why: string
@@ -114,12 +115,13 @@ function standingOf(state: RunState, isOwned: boolean): Standing {
 }
 
 function countSteps(state: RunState): Counts {
-  const counts = { changed: 0, unchanged: 0, waived: 0, failed: 0, unknown: 0, waiting: 0 }
+  const counts = { changed: 0, unchanged: 0, waived: 0, failed: 0, unknown: 0, inFlight: 0, waiting: 0 }
   for (const { phase, outcome } of state.steps) {
     if (phase === 'done') counts[outcome === 'changed' ? 'changed' : 'unchanged'] += 1
     else if (phase === 'waived') counts.waived += 1
     else if (phase === 'failed' || phase === 'drifted') counts.failed += 1
-    else if (phase === 'unknown' || phase === 'sent') counts.unknown += 1
+    else if (phase === 'unknown') counts.unknown += 1
+    else if (phase === 'sent') counts.inFlight += 1
     else counts.waiting += 1
   }
   return { steps: state.steps.length, ...counts }
@@ -159,7 +161,7 @@ function blockersOf(state: RunState, outcome: Standing): Blocker[] {
   const hosts = [...state.hosts].flatMap(([host, known]) => blockingHost(state, host, known))
   const all = [...steps, ...hosts]
   // Something has to be the reason: a proof that could not be renewed is one only if nothing else is.
-  const found = all.length > 0 ? all : doubtfulInstances(state)
+  const found = all.length > 0 ? all : doubtfulSteps(state, dependents)
   return found.toSorted((one, other) => worstFirst.indexOf(one.is) - worstFirst.indexOf(other.is))
 }
 
@@ -190,13 +192,12 @@ function blockingStep(
 
 function blockingHost(state: RunState, host: string, known: HostState): Blocker[] {
   if (known.kind === 'claimed' || known.kind === 'unclaimed') return []
-  const due = state.plan.steps.filter((step, index) => {
-    const { phase } = state.steps[index]!
-    return step.host === host && phase !== 'done' && phase !== 'waived'
-  })
-  // With nothing left to do there, its silence keeps nobody waiting.
+  const due = dueOn(state, host)
+  // A host whose steps are all waived is gone for good, and keeps nobody waiting.
   if (due.length === 0) return []
-  const holds = due.map(stepName)
+  const holds = due
+    .filter((index) => state.steps[index]!.phase !== 'done')
+    .map((index) => nameOf(state, index))
   if (known.kind === 'silent') return [{ kind: 'host', name: host, is: 'silent', why: known.reason, holds }]
   const { kind, holder } = known
   const by = holder === null ? 'another run' : `${holder.run} of ${holder.operator}`
@@ -213,16 +214,29 @@ function blockingHost(state: RunState, host: string, known: HostState): Blocker[
   ]
 }
 
-function doubtfulInstances(state: RunState): Blocker[] {
-  return [...state.instances].flatMap(([name, { doubtSinceMs, proof }]): Blocker[] => {
-    if (doubtSinceMs === undefined || proof === undefined) return []
+/** The steps of a host that are not waived: even of those that are done, proofs are asked for again. */
+function dueOn(state: RunState, host: string): number[] {
+  return [...state.plan.steps.keys()].filter(
+    (index) => state.plan.steps[index]!.host === host && state.steps[index]!.phase !== 'waived',
+  )
+}
+
+function nameOf(state: RunState, index: number): string {
+  return stepName(state.plan.steps[index]!)
+}
+
+/** Steps that were proven and whose proof cannot be renewed, for what is seen now says neither. */
+function doubtfulSteps(state: RunState, dependents: Dependents): Blocker[] {
+  return [...state.instances.values()].flatMap(({ doubtSinceMs, proof, current }): Blocker[] => {
+    if (doubtSinceMs === undefined || proof === undefined || current === undefined) return []
     const { detail, state: seen, seenAt } = proof.observation
     const why = `it was proven, and is now seen ${seen}: ${detail}`
-    return [{ kind: 'instance', name, is: 'doubtful', why, since: seenAt, holds: [] }]
+    const holds = dependents.waitingFor(current)
+    return [{ kind: 'step', name: nameOf(state, current), is: 'doubtful', why, since: seenAt, holds }]
   })
 }
 
-/** Who waits for a step, directly or through joins that are not satisfied without it. */
+/** Who waits for steps, directly or through joins that are not satisfied without them. */
 class Dependents {
   readonly #state: RunState
   readonly #of: number[][]
@@ -237,16 +251,27 @@ class Dependents {
   }
 
   waitingFor(index: number): string[] {
+    return [...this.#waitingFor([index], 'directly')].map((step) => nameOf(this.#state, step))
+  }
+
+  /** How many of the steps that wait do so for other reasons. */
+  waitingForOthers(blocking: readonly number[]): number {
+    const waiting = this.#state.steps.filter(({ phase }) => phase === 'waiting').length
+    return waiting - this.#waitingFor(blocking, 'in the end').size
+  }
+
+  #waitingFor(roots: readonly number[], how: 'directly' | 'in the end'): Set<number> {
     const { plan, steps, gates } = this.#state
-    const names = new Set<string>()
-    const queue = [...this.#of[index]!]
-    // The list grows while it is read.
-    for (const node of queue) {
-      if (node >= plan.steps.length) {
-        if (!gates.isMet(node)) queue.push(...this.#of[node]!)
-      } else if (steps[node]!.phase === 'waiting') names.add(stepName(plan.steps[node]!))
+    const seen = new Set(roots.flatMap((root) => this.#of[root]!))
+    const waiting = new Set<number>()
+    // The set grows while it is read.
+    for (const node of seen) {
+      const isJoin = node >= plan.steps.length
+      if (isJoin ? gates.isMet(node) : steps[node]!.phase !== 'waiting') continue
+      if (!isJoin) waiting.add(node)
+      if (isJoin || how === 'in the end') for (const next of this.#of[node]!) seen.add(next)
     }
-    return [...names]
+    return waiting
   }
 }
 
@@ -266,21 +291,38 @@ function nextCommands(
     })
   }
   const blocking = blockers.find(({ kind }) => kind === 'step')
-  if (blocking !== undefined) {
+  // What was in flight when a process died cannot be judged before it has been asked about.
+  if (blocking !== undefined && outcome !== 'interrupted') {
     next.push({
       command: `filo waive ${run} "${blocking.name}" --reason …`,
       purpose: 'count it as done without proof, on your word; then resume',
     })
-    const held = new Set(blockers.flatMap(({ holds }) => holds))
-    if (state.policy === 'hold' && counts.waiting > held.size) {
+    if (state.policy === 'hold' && hasOthersWaiting(state)) {
       next.push({
         command: `filo resume ${run} --continue`,
         purpose: 'the same, and go on with what does not depend on it',
       })
     }
   }
+  const silent = blockers.find(({ is }) => is === 'silent')
+  if (silent !== undefined) {
+    const due = dueOn(state, silent.name)
+    next.push({
+      command: `filo waive ${run} "${nameOf(state, due[0]!)}" --reason …`,
+      purpose: `so for each of the ${due.length} on ${silent.name}, if that is gone for good; then resume`,
+    })
+  }
   if (counts.changed > 0) next.push({ command: `filo undo ${run}`, purpose: 'lead back what it changed' })
   return next
+}
+
+/** Whether there is something that `--continue` would go on with. */
+function hasOthersWaiting(state: RunState): boolean {
+  const troubled = [...state.plan.steps.keys()].filter((index) => {
+    const { phase } = state.steps[index]!
+    return phase !== 'waiting' && phase !== 'done' && phase !== 'waived'
+  })
+  return new Dependents(state).waitingForOthers(troubled) > 0
 }
 
 function purposeOfResume(worst: Blocker | undefined): string {

@@ -1,0 +1,282 @@
+import { expect, test } from 'vitest'
+import { reportOf, type RunReport } from './report.ts'
+import { evolve, fold, type RunState } from './run.ts'
+import type { RunEvent } from './run-event.ts'
+import {
+  actionOf,
+  begun,
+  claimed,
+  done,
+  ledger,
+  opened,
+  planOf,
+  proof,
+  seen,
+  sent,
+  step,
+  take,
+} from './scene.ts'
+
+const run = 'r20261120-031500-k7qd'
+// Web and cron need app, app needs db: stopped from the web down.
+const plan = planOf([
+  step('stop web@w1'),
+  step('stop cron@w1'),
+  step('stop app@a1', { needs: [0] }),
+  step('stop db@d1', { needs: [1, 2] }),
+])
+const ending = {
+  outcome: 'failed' as const,
+  reason: 'exit status 1',
+  observation: seen('running'),
+  output: { head: 'app: will not stop\n', tail: '', droppedBytes: 0 },
+  durationMs: 1200,
+}
+
+function failed(index: number): RunEvent {
+  return { type: 'failed', step: index, action: actionOf(index * 100 + 1), reason: 'exit status 1', ending }
+}
+
+function report(state: RunState, isOwned = false): RunReport {
+  const ordered = {
+    run,
+    plan: state.plan,
+    planHash: '0'.repeat(64),
+    operator: 'alice@admin1',
+    reason: undefined,
+  }
+  return reportOf({ ...ordered, orderedAt: '2026-11-20T03:15:00.000Z' }, state, isOwned)
+}
+
+function ended(
+  state: RunState,
+  outcome: 'failed' | 'unresolved' | 'cancelled' | 'refused' | 'succeeded',
+): RunState {
+  return take(state, { type: 'session-ended', outcome })
+}
+
+/** The part that changes from test to test. */
+function gist({ outcome, counts, blockers, next }: RunReport): object {
+  return {
+    outcome,
+    counts: Object.entries(counts).flatMap(([name, count]) => (count > 0 ? [`${count} ${name}`] : [])),
+    blockers: blockers.map(({ name, is, why, holds }) => `${name} ${is}: ${why}; holds ${holds.join(', ')}`),
+    next: next.map(({ command }) => command.replaceAll(run, 'RUN')),
+  }
+}
+
+test('a failed step is named with why, what it holds, and the ways out', () => {
+  const state = begun(plan)
+  take(state, sent(0), done(0, plan), sent(1), done(1, plan), sent(2), failed(2))
+  expect(gist(report(ended(state, 'failed')))).toMatchInlineSnapshot(`
+    {
+      "blockers": [
+        "stop app@a1 failed: exit status 1; holds stop db@d1",
+      ],
+      "counts": [
+        "4 steps",
+        "2 changed",
+        "1 failed",
+        "1 waiting",
+      ],
+      "next": [
+        "filo resume RUN",
+        "filo waive RUN "stop app@a1" --reason …",
+        "filo undo RUN",
+      ],
+      "outcome": "failed",
+    }
+  `)
+})
+
+test('what does not depend on a failure is offered to --continue', () => {
+  const state = begun(plan)
+  take(state, sent(0), failed(0))
+  const { next } = report(ended(state, 'failed'))
+  expect(next.map(({ command }) => command)).toContain(`filo resume ${run} --continue`)
+})
+
+test('a step behind a step behind a failure is not offered to --continue', () => {
+  const chain = planOf([step('stop a@h'), step('stop b@h', { needs: [0] }), step('stop c@h', { needs: [1] })])
+  const state = fold(chain, [opened(), claimed('h'), sent(0), failed(0)])
+  const { next } = report(ended(state, 'failed'))
+  expect(next.map(({ command }) => command).join()).not.toContain('--continue')
+})
+
+test('a join that is not satisfied passes on what it holds', () => {
+  const joined = planOf(
+    [step('stop a@h'), step('stop b@h'), step('stop db@h', { needs: [3] })],
+    [{ needs: [0, 1], follows: [] }],
+  )
+  const state = fold(joined, [opened(), claimed('h'), sent(0), failed(0)])
+  expect(report(state).blockers.map(({ holds }) => holds)).toEqual([['stop db@h']])
+})
+
+test('a silent host is named with what waits for it, and with the way out if it is gone for good', () => {
+  const state = fold(plan, [opened(), claimed('w1'), claimed('d1')])
+  evolve(state, { type: 'silent', host: 'a1', reason: 'no answer from a1 within 5 s', atMs: 0 })
+  expect(gist(report(ended(state, 'unresolved')))).toMatchInlineSnapshot(`
+    {
+      "blockers": [
+        "a1 silent: no answer from a1 within 5 s; holds stop app@a1",
+      ],
+      "counts": [
+        "4 steps",
+        "4 waiting",
+      ],
+      "next": [
+        "filo resume RUN",
+        "filo waive RUN "stop app@a1" --reason …",
+      ],
+      "outcome": "unresolved",
+    }
+  `)
+})
+
+test('a host that another run holds is named with its holder, and may be taken over', () => {
+  const state = fold(plan, [opened(), claimed('w1'), claimed('d1')])
+  const holder = {
+    run: 'r20261120-030000-aaaa',
+    grant: 4,
+    coordinator: ledger,
+    operator: 'bob@admin2',
+    since: '2026-11-20T03:00:00.000Z',
+  }
+  evolve(state, { type: 'claim-refused', host: 'a1', reason: 'held by r20261120-030000-aaaa', holder })
+  const told = report(ended(state, 'refused'))
+  expect(told.blockers[0]).toMatchObject({ heldBy: holder, since: holder.since })
+  expect(gist(told)).toMatchInlineSnapshot(`
+    {
+      "blockers": [
+        "a1 refused: held by r20261120-030000-aaaa; holds stop app@a1",
+      ],
+      "counts": [
+        "4 steps",
+        "4 waiting",
+      ],
+      "next": [
+        "filo resume RUN",
+        "filo resume RUN --take-over",
+      ],
+      "outcome": "refused",
+    }
+  `)
+})
+
+test('an unknown step is asked about by a resume, or waived', () => {
+  const state = begun(plan)
+  take(state, sent(0), { type: 'unknown', step: 0, reason: 'no answer from w1 within 5 s', atMs: 0 })
+  expect(gist(report(ended(state, 'unresolved')))).toMatchInlineSnapshot(`
+    {
+      "blockers": [
+        "stop web@w1 unknown: no answer from w1 within 5 s; holds stop app@a1",
+      ],
+      "counts": [
+        "4 steps",
+        "1 unknown",
+        "3 waiting",
+      ],
+      "next": [
+        "filo resume RUN",
+        "filo waive RUN "stop web@w1" --reason …",
+        "filo resume RUN --continue",
+      ],
+      "outcome": "unresolved",
+    }
+  `)
+})
+
+test('a proof that cannot be renewed is named when nothing else is in the way', () => {
+  const state = begun(plan)
+  take(state, sent(0), done(0, plan))
+  take(state, {
+    type: 'observed',
+    service: 'web',
+    host: 'w1',
+    proof: proof(seen('unknown', 'unknown'), 11_000),
+  })
+  expect(gist(report(ended(state, 'unresolved')))).toMatchInlineSnapshot(`
+    {
+      "blockers": [
+        "stop web@w1 doubtful: it was proven, and is now seen unknown: unknown; holds stop app@a1",
+      ],
+      "counts": [
+        "4 steps",
+        "1 changed",
+        "3 waiting",
+      ],
+      "next": [
+        "filo resume RUN",
+        "filo waive RUN "stop web@w1" --reason …",
+        "filo resume RUN --continue",
+        "filo undo RUN",
+      ],
+      "outcome": "unresolved",
+    }
+  `)
+})
+
+test('a run that was cancelled has no blocker and can be resumed', () => {
+  const state = begun(plan)
+  take(state, sent(0), { type: 'stopping', why: 'cancelled', operator: 'bob@admin2' }, done(0, plan))
+  expect(gist(report(ended(state, 'cancelled')))).toMatchInlineSnapshot(`
+    {
+      "blockers": [],
+      "counts": [
+        "4 steps",
+        "1 changed",
+        "3 waiting",
+      ],
+      "next": [
+        "filo resume RUN",
+        "filo undo RUN",
+      ],
+      "outcome": "cancelled",
+    }
+  `)
+})
+
+test('of a run whose process died, what was in flight is unknown', () => {
+  const state = begun(plan)
+  take(state, sent(0))
+  expect(report(state, true)).toMatchObject({ outcome: 'running', blockers: [] })
+  expect(gist(report(state, false))).toMatchInlineSnapshot(`
+    {
+      "blockers": [
+        "stop web@w1 unknown: the process that sent it has ended; the agent knows what became of it; holds stop app@a1",
+      ],
+      "counts": [
+        "4 steps",
+        "1 inFlight",
+        "3 waiting",
+      ],
+      "next": [
+        "filo resume RUN",
+      ],
+      "outcome": "interrupted",
+    }
+  `)
+})
+
+test('a run that has not begun stands as ordered, and one that succeeded asks for nothing', () => {
+  expect(report(fold(plan, []))).toMatchObject({ outcome: 'ordered', sessions: 0, blockers: [] })
+  const state = begun(plan)
+  for (const index of plan.steps.keys()) take(state, sent(index), done(index, plan))
+  expect(report(ended(state, 'succeeded'))).toMatchObject({ outcome: 'succeeded', blockers: [], next: [] })
+})
+
+test('a step is reported with its action, time and output', () => {
+  const state = begun(plan)
+  take(state, sent(0), failed(0))
+  expect(report(state).steps.slice(0, 2)).toEqual([
+    {
+      step: 'stop web@w1',
+      phase: 'failed',
+      reason: 'exit status 1',
+      action: actionOf(1),
+      durationMs: 1200,
+      output: ending.output,
+    },
+    { step: 'stop cron@w1', phase: 'waiting' },
+  ])
+})
