@@ -1,11 +1,9 @@
-import { systemClock } from '@filo/protocol'
-import { survey } from '../engine/survey.ts'
 import { forecast } from '../plan/forecast.ts'
 import type { Plan } from '../plan/plan.ts'
 import { openConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import { Exit, exitCodes } from './exit-code.ts'
-import { lookTimeoutMs } from './lay-plan.ts'
+import { surveyPlan } from './lay-plan.ts'
 import type { LoadedFleet } from './load-fleet.ts'
 import { counted, describeIntention, planView } from './plan-view.ts'
 
@@ -44,7 +42,6 @@ export async function confirmPlan(
   }
   await confirm(context, choices, async () => {
     await using connection = await openConnection(context, loaded, new Set())
-    const sights = await survey(connection.link, systemClock, plan.steps, lookTimeoutMs)
-    return planView(plan, forecast(plan, sights), context.stderr)
+    return planView(plan, forecast(plan, await surveyPlan(plan, connection.link)), context.stderr)
   })
 }
