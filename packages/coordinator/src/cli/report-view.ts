@@ -1,6 +1,8 @@
 import type { Output as CapturedOutput } from '@filo/protocol'
 import { listing } from '../fleet/listing.ts'
-import type { Blocker, Counts, RunReport, Standing } from '../run/report.ts'
+import type { Blocker } from '../run/blockers.ts'
+import type { Counts, RunReport } from '../run/report.ts'
+import type { RunStanding } from '../run/standing.ts'
 import type { Colors, Context } from './context.ts'
 import { counted, describeIntention } from './plan-view.ts'
 import { formatTable } from './table.ts'
@@ -38,7 +40,7 @@ function headline({ run, fleet, intention, outcome, stopped, counts }: RunReport
   return `${colors.bold(run)} ${what}: ${paint(verdict)}${isNothing ? '' : `; ${tally(counts)}`}`
 }
 
-const verdicts: Record<Standing, string> = {
+const verdicts: Record<RunStanding, string> = {
   succeeded: 'done and proven',
   waived: 'done, with waivers',
   cancelled: 'cancelled',
