@@ -2,6 +2,7 @@ import { DatabaseSync } from 'node:sqlite'
 import {
   AuditLog,
   Ending,
+  writeUnsynced,
   type Act,
   type ActionRecord,
   type AuditDraft,
@@ -173,11 +174,13 @@ export class Ledger implements Disposable {
     })
   }
 
-  /** Notes the process group that an action runs in. */
+  /**
+   * Notes the process group that an action runs in, for a successor of this agent process: after a crash of the
+   * machine nothing of it runs, so that the disk is not waited for.
+   */
   noteGroup(action: string, group: ProcessGroup): void {
-    this.#db
-      .prepare('update action set pgid = ?, start_ticks = ? where id = ?')
-      .run(group.pgid, group.startTicks, action)
+    const note = this.#db.prepare('update action set pgid = ?, start_ticks = ? where id = ?')
+    writeUnsynced(this.#db, () => note.run(group.pgid, group.startTicks, action))
   }
 
   finish(action: string, ending: Ending, event: AuditDraft): void {

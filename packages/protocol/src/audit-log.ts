@@ -3,6 +3,7 @@ import { AuditEvent, type AuditDraft, type AuditHead } from './audit-event.ts'
 import type { Clock } from './clock.ts'
 import { digest } from './digest.ts'
 import { limits } from './limits.ts'
+import { writeUnsynced } from './unsynced.ts'
 
 // A1. An event stands in the same transaction as the change that it records: both or neither.
 // A2. The events of a source have contiguous numbers, and each holds the hash of the one before.
@@ -91,8 +92,9 @@ export class AuditLog {
     return this.#unrelayed.all(this.source, limit).map((row) => JSON.parse(row['event'] as string))
   }
 
+  /** Not at once on disk: an event may be relayed twice. */
   markRelayed(throughSequence: number): void {
-    this.#relayed.run(this.source, throughSequence)
+    writeUnsynced(this.#db, () => this.#relayed.run(this.source, throughSequence))
   }
 
   /** Resolves when this process has appended something, or after a second, or when aborted. */
