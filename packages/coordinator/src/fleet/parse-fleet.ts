@@ -62,7 +62,7 @@ function wellFormedKeys(entry: object): Partial<ServiceEntry> {
     if (Object.hasOwn(managers, key)) return true
     return ServiceEntry.shape[key as keyof ServiceEntry].safeParse(value).success
   })
-  return Object.fromEntries(kept) as Partial<ServiceEntry>
+  return Object.fromEntries(kept)
 }
 
 function namesIn(value: unknown): Names {
