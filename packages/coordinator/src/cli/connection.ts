@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { systemClock } from '@filo/protocol'
-import { pino, type Logger } from 'pino'
 import { connect, type Connection } from '../engine/connection.ts'
 import { Journal } from '../engine/journal.ts'
 import type { Context } from './context.ts'
@@ -15,14 +14,11 @@ export async function openConnection(
   { fleet, dir }: LoadedFleet,
   actOn: ReadonlySet<string>,
 ): Promise<Connection> {
-  return await connect({ fleet, dir, operator: context.operator, actOn, log: openLog(context) })
+  // Errors only, unless a level is named.
+  const logLevel = context.environment['FILO_LOG'] ?? 'error'
+  return await connect({ fleet, dir, operator: context.operator, actOn, logLevel })
 }
 
 export function openJournal({ dir }: LoadedFleet): Journal {
   return Journal.open(dir, systemClock, randomUUID)
-}
-
-/** What agents in this process log: errors only, unless FILO_LOG names a level (pino's). */
-function openLog(context: Context): Logger {
-  return pino({ level: context.environment['FILO_LOG'] ?? 'error' }, pino.destination({ fd: 2, sync: true }))
 }

@@ -1,21 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
-import { LedgerInUse, openHost } from '@filo/agent'
-import {
-  makeKeyPair,
-  MemoryBroker,
-  openTransport,
-  relay,
-  systemClock,
-  type SigningKey,
-  type Transport,
-  type VerifyingKey,
-} from '@filo/protocol'
-import type { Logger } from 'pino'
-import { hostDefinition, type Fleet } from '../fleet/fleet.ts'
+import { openTransport, relay, systemClock, type Transport } from '@filo/protocol'
+import type { Fleet } from '../fleet/fleet.ts'
 import type { Journal } from './journal.ts'
 import { readCoordinatorKey, readHostKeys } from './keys.ts'
 import { Link } from './link.ts'
+import type { LocalAgents } from './local-agents.ts'
 import type { StateDir } from './state-dir.ts'
 
 /** A host of a local fleet is acted on by another `filo` process. */
@@ -29,7 +18,8 @@ export interface ConnectionOptions {
   readonly operator: string
   /** The hosts that will be acted on; the others are only observed. Matters where this process is their agent. */
   readonly actOn: ReadonlySet<string>
-  readonly log: Logger
+  /** What agents in this process log, on stderr: a level of pino's. */
+  readonly logLevel: string
 }
 
 /** A coordinator process that can speak to the agents of its fleet. */
@@ -73,42 +63,8 @@ export function relayAudit(journal: Journal, fleet: Fleet, transport: Transport)
   }
 }
 
-interface Opened {
-  readonly transport: Transport
-  readonly key: SigningKey
-  readonly hosts: ReadonlyMap<string, VerifyingKey>
-}
-
-async function openLocally(options: ConnectionOptions, stack: AsyncDisposableStack): Promise<Opened> {
-  const { fleet, dir, actOn, log } = options
-  const transport = stack.use(new MemoryBroker().connect())
-  const own = makeKeyPair()
-  const hosts = new Map<string, VerifyingKey>()
-  for (const host of fleet.hosts.keys()) {
-    const pair = makeKeyPair()
-    hosts.set(host, pair.verifying)
-    const stateDir = actOn.has(host) ? dir.host(host) : null
-    if (stateDir !== null) mkdirSync(stateDir, { recursive: true, mode: 0o700 })
-    const identity = {
-      key: pair.signing,
-      trusted: (id: string) => (id === own.verifying.id ? own.verifying : undefined),
-    }
-    const definition = hostDefinition(fleet, host)
-    try {
-      stack.use(
-        await openHost({
-          definition,
-          identity,
-          transport,
-          stateDir,
-          isRelayed: false,
-          log: log.child({ host }),
-        }),
-      )
-    } catch (error) {
-      if (!(error instanceof LedgerInUse)) throw error
-      throw new HostInUse(`${host} is being acted on by another filo process`, { cause: error })
-    }
-  }
-  return { transport, key: own.signing, hosts }
+/** Agents are loaded only where they run: most coordinators have none in their process. */
+async function openLocally(options: ConnectionOptions, stack: AsyncDisposableStack): Promise<LocalAgents> {
+  const { openLocalAgents } = await import('./local-agents.ts')
+  return await openLocalAgents(options, stack)
 }
