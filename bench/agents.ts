@@ -44,6 +44,7 @@ const counting: Transport = {
   },
   subscribe: (...args) => transport.subscribe(...args),
   onStatus: (listener) => transport.onStatus(listener),
+  peer: () => transport.peer(),
   [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
 }
 

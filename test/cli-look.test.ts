@@ -232,7 +232,11 @@ describe('over a broker', () => {
 
   test('a host without an agent is a row of its own, a problem of a plan, and a finding of doctor', async () => {
     await using fleet = await openFleet(broker.url)
-    expect(await fleet.filo('doctor')).toMatchObject({ code: 0 })
+    const sound = await fleet.filo('doctor')
+    expect(sound).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/RabbitMQ \d+\.\d+.* answers/) as string,
+    })
     await fleet.bringUp()
     await fleet.agentOf('mail').stop()
 

@@ -59,6 +59,12 @@ export class AmqpPublisher implements AsyncDisposable {
     return new AmqpPublisher(connection, unconfirmed, confirmTimeoutMs)
   }
 
+  /** Product and version of the broker, while there is a connection. */
+  peer(): string | undefined {
+    const properties = this.#connection.current?.connection.serverProperties
+    return properties && `${properties.product} ${properties.version}`
+  }
+
   /** Resolves when the broker has confirmed. Throws NobodyThere, Ambiguous, BrokerUnavailable. */
   publish(message: Outgoing): Promise<void> {
     if (this.#closed) return Promise.reject(new BrokerUnavailable('this transport is closed'))

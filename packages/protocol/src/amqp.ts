@@ -108,6 +108,10 @@ export class AmqpTransport implements Transport {
     this.#statuses.listen(listener)
   }
 
+  peer(): string | undefined {
+    return this.#publisher.peer()
+  }
+
   /** What arrived and was dropped unseen, because no part of Filo would have sent it. */
   async dropped(): Promise<{ readonly oversizedMessages: number; readonly malformedEvents: number }> {
     const mailboxes = await this.#mailboxes

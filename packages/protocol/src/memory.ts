@@ -82,6 +82,10 @@ class MemoryTransport implements Transport {
   /** A connection within the process is never lost, so there is nothing to tell. */
   onStatus(_listener: (status: TransportStatus) => void): void {}
 
+  peer(): undefined {
+    return undefined
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     await Promise.all(Array.from(this.#open, (it) => it[Symbol.asyncDispose]()))

@@ -54,6 +54,8 @@ export interface Transport extends AsyncDisposable {
   subscribe(consumer: string, filter: EventFilter, signal?: AbortSignal): Promise<EventSubscription>
   /** Called whenever the connection is lost or back; says so to a person. */
   onStatus(listener: (status: TransportStatus) => void): void
+  /** What is at the other end, as it says itself: `RabbitMQ 3.10.8`. Undefined while there is nobody. */
+  peer(): string | undefined
 }
 
 export type TransportStatus =

@@ -31,13 +31,22 @@ export async function examineBroker(fleet: Fleet, operator: string): Promise<Fin
 
 async function reach(urls: readonly string[], operator: string): Promise<Finding> {
   try {
-    await using _transport = await openTransport(urls, { name: `filo doctor ${operator}` })
-    return fine('broker', 'answers, and takes the user and password')
+    await using transport = await openTransport(urls, { name: `filo doctor ${operator}` })
+    const peer = transport.peer() ?? 'the broker'
+    if (!isTooOld(peer)) return fine('broker', `${peer} answers, and takes the user and password`)
+    const advice = 'Filo needs RabbitMQ 3.10 or later'
+    return wrong('broker', exitCodes.brokerUnavailable, `${peer} is too old`, advice)
   } catch (error) {
     if (!(error instanceof BrokerUnavailable)) throw error
     const advice = 'see that it runs, and that the address, user and password in the fleet file are right'
     return wrong('broker', exitCodes.brokerUnavailable, error.message, advice)
   }
+}
+
+/** Before 3.10 RabbitMQ has no quorum queues that take the event log. */
+export function isTooOld(peer: string): boolean {
+  const [, major, minor] = /^RabbitMQ (\d+)\.(\d+)/.exec(peer)?.map(Number) ?? []
+  return major !== undefined && (major < 3 || (major === 3 && minor! < 10))
 }
 
 function hostnameOf(url: string): string {

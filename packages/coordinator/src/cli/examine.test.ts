@@ -5,7 +5,7 @@ import type { HostSight, Sight, Survey } from '../engine/survey.ts'
 import { parseFleet } from '../fleet/parse-fleet.ts'
 import { buildTopology, type Topology } from '../fleet/topology.ts'
 import { examineAgents } from './examine-agents.ts'
-import { compareCarriers } from './examine-broker.ts'
+import { compareCarriers, isTooOld } from './examine-broker.ts'
 import { codeOf, findingLines, type Finding } from './finding.ts'
 
 const fleetFile = (more = ''): string => `
@@ -133,4 +133,9 @@ test('a host that cannot be resolved here is named, and not taken for another', 
   expect(findings.map(({ verdict, text }) => `${verdict}: ${text}`)).toEqual([
     'fine: the broker is on none of the hosts, by their addresses; not resolved here: db1',
   ])
+})
+
+test('a RabbitMQ before 3.10 is too old, and 3.9 is before 3.10', () => {
+  expect(['RabbitMQ 3.9.29', 'RabbitMQ 2.8.4'].every(isTooOld)).toBe(true)
+  expect(['RabbitMQ 3.10.0', 'RabbitMQ 4.0.3', 'LavinMQ 2.1.0'].some(isTooOld)).toBe(false)
 })
