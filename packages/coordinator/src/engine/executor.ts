@@ -1,7 +1,13 @@
 import { instanceName, judge, type Clock, type Ending, type Observation, type Report } from '@filo/protocol'
 import { auditOf } from '../run/audit.ts'
 import { decide, proofAgeMs } from '../run/decide.ts'
-import { interpretEnding, interpretObservation, interpretProof, type Answered } from '../run/interpret.ts'
+import {
+  interpretAftermath,
+  interpretEnding,
+  interpretObservation,
+  interpretProof,
+  type Answered,
+} from '../run/interpret.ts'
 import { evolve, fold, goalOf, type RunState } from '../run/run.ts'
 import type { FailurePolicy, Proof, RunEvent, RunOutcome } from '../run/run-event.ts'
 import { judgeWaiver } from '../run/waiver.ts'
@@ -74,6 +80,8 @@ class Session {
   #fresh: RunEvent[] = []
   /** When a `prove` step was first asked for in this session. */
   readonly #firstAskedMs = new Map<number, number>()
+  /** When an action that came to nothing visible was heard to be over. */
+  readonly #overAtMs = new Map<string, number>()
   #requestsAtMs = 0
 
   constructor(world: ExecutorWorld, record: RunRecord, options: SessionOptions, watcher: RunWatcher) {
@@ -270,7 +278,9 @@ class Session {
       return
     }
     if (told.status === 'finished' && told.ending !== undefined) {
-      return this.#takeEnding(step, action, told.ending, report)
+      this.#takeEnding(step, action, told.ending, report)
+      if (told.ending.outcome === 'unproven') this.#lookForAftermath(step, action)
+      return
     }
     const isSameLedger = report.ledger === this.#state.steps[step]!.action?.ledger
     if (told.status === 'sealed' && isSameLedger) {
@@ -294,6 +304,20 @@ class Session {
   #takeEnding(step: number, action: string, ending: Ending, answered: Answered): void {
     const nowMs = this.#world.clock.now()
     for (const event of interpretEnding(this.#state, step, action, ending, answered, nowMs)) this.#note(event)
+  }
+
+  /** R4: an action that is over and could not be seen to its end is resolved by what is seen since. */
+  #lookForAftermath(step: number, action: string): void {
+    const planned = this.#record.plan.steps[step]!
+    if (planned.kind === 'hook' || !this.#isWaitedFor(step, action)) return
+    const nowMs = this.#world.clock.now()
+    const overAtMs = this.#overAtMs.get(action) ?? nowMs
+    this.#overAtMs.set(action, overAtMs)
+    const proof = this.#state.instances.get(instanceName(planned.service, planned.host))?.proof
+    const isSince = proof?.session === this.#state.session && proof.askedAtMs >= overAtMs
+    const events = isSince ? interpretAftermath(this.#state, step, action, proof) : []
+    for (const event of events) this.#note(event)
+    if (events.length === 0) this.#hosts.observe([step], nowMs)
   }
 
   /**

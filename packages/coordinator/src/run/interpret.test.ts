@@ -1,6 +1,6 @@
 import type { Ending } from '@filo/protocol'
 import { expect, test } from 'vitest'
-import { interpretEnding, interpretObservation, interpretProof } from './interpret.ts'
+import { interpretAftermath, interpretEnding, interpretObservation, interpretProof } from './interpret.ts'
 import { actionOf, begun, boot, done, incarnation, planOf, proof, seen, sent, step, take } from './scene.ts'
 
 const plan = planOf([step('stop web@w1'), step('stop db@d1', { needs: [0] })])
@@ -41,6 +41,17 @@ test('an action that is overdue or unproven is unknown, not failed', () => {
     const [event] = interpretEnding(state, 0, actionOf(1), ending(outcome), answered, 7)
     expect(event).toMatchObject({ type: 'unknown', atMs: 7 })
   }
+})
+
+test.each([
+  ['proves', seen('stopped'), [{ type: 'done', outcome: 'observed', action: actionOf(1) }]],
+  ['contradicts', seen('running'), [{ type: 'failed', reason: 'it is running: running' }]],
+  ['is on its way', seen('stopping'), []],
+  ['still cannot be told', seen('unknown', 'unknown'), []],
+])('an action over and unproven is resolved by an observation that %s', (_, observation, expected) => {
+  const state = take(begun(plan), sent(0))
+  take(state, ...interpretEnding(state, 0, actionOf(1), ending('unproven'), answered, 0))
+  expect(interpretAftermath(state, 0, actionOf(1), proof(observation, 1))).toMatchObject(expected)
 })
 
 test('a proof that is contradicted is drift; an older observation is nothing', () => {

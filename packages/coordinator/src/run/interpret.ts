@@ -146,6 +146,26 @@ export function interpretProof(
   }
 }
 
+/**
+ * What a look at an instance makes of a step whose action is over although nobody saw what it came to. Nothing of
+ * the action lives, so that what is seen from then on is what it came to (R4).
+ */
+export function interpretAftermath(state: RunState, index: number, action: string, proof: Proof): RunEvent[] {
+  const step = state.plan.steps[index]!
+  const goal = goalOf(step)
+  if (goal === undefined || state.steps[index]!.phase !== 'unknown') return []
+  const { state: seen, detail } = proof.observation
+  switch (judge(proof.observation, goal, state.plan.services[step.service]?.settleMs ?? 0)) {
+    case 'proves':
+      return [{ type: 'done', step: index, action, outcome: 'observed', reason: detail, proof }]
+    case 'contradicts':
+      return [{ type: 'failed', step: index, action, reason: `it is ${seen}: ${detail}`, proof }]
+    case 'between':
+    case 'silent':
+      return []
+  }
+}
+
 /** Whether a step's own time limit has passed since a doubt began. */
 function isOverTime(state: RunState, index: number, sinceMs: number, proof: Proof): boolean {
   const step = state.plan.steps[index]!
