@@ -64,6 +64,7 @@ export class Link implements AsyncDisposable {
   readonly #newId: () => string
   readonly #expected = new Map<Sha256, Expectation>()
   readonly #hostByKey = new Map<string, { readonly host: string; readonly key: VerifyingKey }>()
+  readonly #closing = new AbortController()
   #mailbox: Mailbox | undefined
 
   private constructor(transport: Transport, identity: LinkIdentity, clock: Clock, newId: () => string) {
@@ -87,7 +88,9 @@ export class Link implements AsyncDisposable {
     return link
   }
 
+  /** Nobody waits for an answer any more. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort()
     await this.#mailbox?.[Symbol.asyncDispose]()
   }
 
@@ -112,9 +115,9 @@ export class Link implements AsyncDisposable {
       },
     })
     const silent = (reason: string): void => answered.resolve({ kind: 'silent', reason, askedAtMs })
-    this.#clock.sleep(timeoutMs, waiting.signal).then(
+    this.#clock.sleep(timeoutMs, AbortSignal.any([waiting.signal, this.#closing.signal])).then(
       () => silent(`no answer from ${host} within ${Math.round(timeoutMs / 1000)} s`),
-      () => {},
+      () => silent('the line to it was closed'),
     )
     this.#transport.send({ agent: host }, bytes).catch((error: unknown) => {
       // A message that may have been delivered is waited for all the same.
