@@ -113,6 +113,23 @@ test('drift holds', () => {
   expect(decide(state, 1)).toMatchObject({ send: [], end: 'failed' })
 })
 
+test.each<FailurePolicy>(['hold', 'continue'])(
+  'what drifts closes the gates behind it again (%s)',
+  (policy) => {
+    const again = [opened(2, policy), ...['w1', 'a1', 'd1'].map(claimed)]
+    const back: RunEvent = {
+      type: 'drifted',
+      step: 0,
+      reason: 'it is back',
+      proof: proof(seen('running'), 1),
+    }
+    const state = take(begun(chain, policy), sent(0), done(0, chain), back)
+    expect(decide(state, 1).send).toEqual([])
+    expect(decide(take(state, ...again), 1).send).toEqual([0])
+    expect(decide(take(state, sent(0, 2)), 1).send).toEqual([])
+  },
+)
+
 test('a resume tries again what failed and drifted, and nothing that is done', () => {
   const state = take(
     begun(chain),

@@ -57,50 +57,50 @@ export class Gates {
     return this.#met[node] === 1
   }
 
-  /** Notes a step's new standing and calls `opened` for each step whose last wait is over by it. */
-  set(step: number, standing: Standing, opened: (step: number) => void): void {
-    this.#setMet(step, standing.met, opened)
-    this.#setEnded(step, standing.ended, opened)
+  /** Notes a step's new standing and calls `turned` for each step whose gate opens or closes by it. */
+  set(step: number, standing: Standing, turned: (step: number) => void): void {
+    this.#setMet(step, standing.met, turned)
+    this.#setEnded(step, standing.ended, turned)
   }
 
-  #setMet(node: number, met: boolean, opened?: (step: number) => void): void {
+  #setMet(node: number, met: boolean, turned?: (step: number) => void): void {
     if ((this.#met[node] === 1) === met) return
     this.#met[node] = met ? 1 : 0
     this.#needers.forEach(node, (needer) => {
-      if (needer < this.#stepCount) this.#countWait(needer, met, opened)
+      if (needer < this.#stepCount) this.#countWait(needer, met, turned)
       else {
         this.#metInputs[needer]! += met ? 1 : -1
-        this.#reviewJoin(needer, opened)
+        this.#reviewJoin(needer, turned)
       }
     })
   }
 
-  #setEnded(node: number, ended: boolean, opened?: (step: number) => void): void {
+  #setEnded(node: number, ended: boolean, turned?: (step: number) => void): void {
     if ((this.#ended[node] === 1) === ended) return
     this.#ended[node] = ended ? 1 : 0
     this.#followers.forEach(node, (follower) => {
-      this.#countWait(follower, ended, opened)
-      if (follower >= this.#stepCount) this.#countEnd(follower, ended, opened)
+      this.#countWait(follower, ended, turned)
+      if (follower >= this.#stepCount) this.#countEnd(follower, ended, turned)
     })
     this.#needers.forEach(node, (needer) => {
-      if (needer >= this.#stepCount) this.#countEnd(needer, ended, opened)
+      if (needer >= this.#stepCount) this.#countEnd(needer, ended, turned)
     })
   }
 
-  #countWait(node: number, over: boolean, opened?: (step: number) => void): void {
+  #countWait(node: number, over: boolean, turned?: (step: number) => void): void {
     const unmet = (this.#unmet[node]! += over ? -1 : 1)
-    if (node >= this.#stepCount) this.#reviewJoin(node, opened)
-    else if (over && unmet === 0) opened?.(node)
+    if (node >= this.#stepCount) this.#reviewJoin(node, turned)
+    else if (unmet === (over ? 0 : 1)) turned?.(node)
   }
 
-  #countEnd(join: number, ended: boolean, opened?: (step: number) => void): void {
+  #countEnd(join: number, ended: boolean, turned?: (step: number) => void): void {
     this.#unended[join]! += ended ? -1 : 1
-    this.#reviewJoin(join, opened)
+    this.#reviewJoin(join, turned)
   }
 
-  #reviewJoin(join: number, opened?: (step: number) => void): void {
-    this.#setMet(join, this.#unmet[join] === 0 && this.#metInputs[join]! >= this.#wanted[join]!, opened)
-    this.#setEnded(join, this.#unended[join] === 0, opened)
+  #reviewJoin(join: number, turned?: (step: number) => void): void {
+    this.#setMet(join, this.#unmet[join] === 0 && this.#metInputs[join]! >= this.#wanted[join]!, turned)
+    this.#setEnded(join, this.#unended[join] === 0, turned)
   }
 }
 

@@ -334,8 +334,9 @@ function enter(state: RunState, step: number, phase: Phase): void {
   const isSpare = state.spare.has(step)
   place(state.unknown, step, phase === 'unknown' && !isSpare)
   place(state.troubled, step, (phase === 'failed' || phase === 'drifted') && !isSpare)
-  state.gates.set(step, standings[phase], (opened) => {
-    if (isUnsettled(state.steps[opened]!.phase)) state.open.add(opened)
+  state.gates.set(step, standings[phase], (turned) => {
+    // A gate closes again when what it rests on drifts, or is sent once more.
+    place(state.open, turned, isUnsettled(state.steps[turned]!.phase) && state.gates.isOpen(turned))
   })
   place(state.open, step, isUnsettled(phase) && state.gates.isOpen(step))
 }
