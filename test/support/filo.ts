@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { until } from './until.ts'
 
-const bin = fileURLToPath(new URL('../../packages/coordinator/bin/filo', import.meta.url))
+export const filoBin = fileURLToPath(new URL('../../packages/coordinator/bin/filo', import.meta.url))
 
 /** What a command printed, and how it ended. */
 export interface Ended {
@@ -27,6 +27,8 @@ export interface RunningFilo extends AsyncDisposable {
   stdout(): string
   stderr(): string
   signal(signal: NodeJS.Signals): void
+  /** Goes away, as `head` does: what it prints from now on is lost. */
+  closeOutput(): void
   /** Waits until stderr has a match. */
   untilSays(pattern: RegExp): Promise<void>
 }
@@ -37,11 +39,16 @@ export async function filo(args: readonly string[], options: FiloOptions): Promi
   return await running.ended
 }
 
+/** Nothing of the test's own environment: its state is in `.state` below `cwd`. */
+export function filoEnvironment(cwd: string): NodeJS.ProcessEnv {
+  return { PATH: process.env['PATH'], HOME: cwd, FILO_STATE: `${cwd}/.state` }
+}
+
 export function startFilo(args: readonly string[], options: FiloOptions): RunningFilo {
   const { cwd, env = {}, timeoutMs = 60_000 } = options
-  const child = spawn(bin, args, {
+  const child = spawn(filoBin, args, {
     cwd,
-    env: { PATH: process.env['PATH'], HOME: cwd, FILO_STATE: `${cwd}/.state`, ...env },
+    env: { ...filoEnvironment(cwd), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let stdout = ''
@@ -67,6 +74,10 @@ export function startFilo(args: readonly string[], options: FiloOptions): Runnin
     stdout: () => stdout,
     stderr: () => stderr,
     signal: (signal) => void child.kill(signal),
+    closeOutput: () => {
+      child.stdout.destroy()
+      child.stderr.destroy()
+    },
     untilSays: async (pattern) => {
       await until(`"${shown}" to say ${pattern}`, () => pattern.test(stderr))
     },
