@@ -146,6 +146,19 @@ describe('status', () => {
   })
 })
 
+test('a host that a run holds is told with the run by status and by plan, without a broker too', async () => {
+  await using fleet = localFleet({ db: {} })
+  fleet.services.hold('db')
+  await using run = fleet.start(['start', '--yes'])
+  await fleet.services.untilAsked('db', 'start')
+  expect((await fleet.filo('status')).stdout).toMatch(/^db-host is held by r\d{8}-\d{6}-\w{4} of /m)
+  const plan = await fleet.filo('plan', 'stop', '--json')
+  expect(JSON.parse(plan.stdout)).toMatchObject({ problems: [{ kind: 'held', host: 'db-host' }] })
+  fleet.services.letGo('db')
+  expect(await run.ended).toMatchObject({ code: 0 })
+  expect((await fleet.filo('status')).stdout).not.toContain('held by')
+})
+
 describe('plan', () => {
   test('changes nothing, and tells what is to do from what is so already', async () => {
     await using fleet = localFleet({ db: {}, web: { needs: 'db' } })

@@ -43,7 +43,7 @@ export async function confirmAndCarry(
 
 /** Only a restart is planned by what is running: nobody is asked for the others. */
 async function planNow(context: Context, loaded: LoadedFleet, intention: Intention): Promise<Plan> {
-  if (intention.verb !== 'restart') return await layPlan(loaded.topology, intention, undefined)
+  if (intention.verb !== 'restart') return await layPlan(loaded, intention, undefined)
   await using connection = await openConnection(context, loaded, new Set())
-  return await layPlan(loaded.topology, intention, connection.link)
+  return await layPlan(loaded, intention, connection)
 }

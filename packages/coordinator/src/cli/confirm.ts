@@ -3,7 +3,7 @@ import type { Plan } from '../plan/plan.ts'
 import { openConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import { Exit, exitCodes } from './exit-code.ts'
-import { surveyPlan } from './lay-plan.ts'
+import { lookAtPlan } from './lay-plan.ts'
 import type { LoadedFleet } from './load-fleet.ts'
 import { counted, describeIntention, planView } from './plan-view.ts'
 
@@ -42,6 +42,6 @@ export async function confirmPlan(
   }
   await confirm(context, choices, async () => {
     await using connection = await openConnection(context, loaded, new Set())
-    return planView(plan, forecast(plan, await surveyPlan(plan, connection.link)), context.stderr)
+    return planView(plan, forecast(plan, await lookAtPlan(loaded, connection, plan)), context.stderr)
   })
 }

@@ -1,5 +1,3 @@
-import { systemClock } from '@filo/protocol'
-import { survey } from '../engine/survey.ts'
 import { openConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import { examineAgents } from './examine-agents.ts'
@@ -7,8 +5,8 @@ import { examineBroker } from './examine-broker.ts'
 import { examineKeys, examineStateDir } from './examine-keys.ts'
 import { Exit, type ExitCode } from './exit-code.ts'
 import { codeOf, findingLines, fine, wrong, type Finding } from './finding.ts'
-import { lookTimeoutMs } from './lay-plan.ts'
 import { loadFleet, type LoadedFleet } from './load-fleet.ts'
+import { look } from './look.ts'
 import { counted } from './plan-view.ts'
 import { printJson, printLines } from './print.ts'
 
@@ -45,5 +43,5 @@ async function askAgents(context: Context, loaded: LoadedFleet): Promise<Finding
   const { topology } = loaded
   await using connection = await openConnection(context, loaded, new Set())
   const wanted = topology.instances.map(({ service, host }) => ({ service: service.name, host }))
-  return examineAgents(topology, await survey(connection.link, systemClock, wanted, lookTimeoutMs))
+  return examineAgents(topology, await look(loaded, connection, wanted))
 }

@@ -1,26 +1,24 @@
-import { digest, instanceName, systemClock } from '@filo/protocol'
-import type { Link } from '../engine/link.ts'
-import { survey, type Survey } from '../engine/survey.ts'
-import type { Topology } from '../fleet/topology.ts'
+import { digest, instanceName } from '@filo/protocol'
+import type { Connection } from '../engine/connection.ts'
+import type { Survey } from '../engine/survey.ts'
 import { instancesToObserve, planFor } from '../plan/plan-for.ts'
 import type { Intention, Plan } from '../plan/plan.ts'
 import type { States } from '../plan/restart.ts'
 import { Exit, exitCodes } from './exit-code.ts'
-
-/** Longer than an agent gives a status script that hangs: the script is then told from a silent host. */
-export const lookTimeoutMs = 10_000
+import type { LoadedFleet } from './load-fleet.ts'
+import { look } from './look.ts'
 
 /**
  * The plan for an intention. A restart is planned by what is running, and for that the agents are asked. Throws
  * Exit where there is no plan.
  */
 export async function layPlan(
-  topology: Topology,
+  loaded: LoadedFleet,
   intention: Intention,
-  link: Link | undefined,
+  connection: Connection | undefined,
 ): Promise<Plan> {
-  const observations = await observeFor(topology, intention, link)
-  const planned = planFor(topology, intention, { digest, observations })
+  const observations = await observeFor(loaded, intention, connection)
+  const planned = planFor(loaded.topology, intention, { digest, observations })
   switch (planned.kind) {
     case 'plan':
       return planned.plan
@@ -34,23 +32,28 @@ export async function layPlan(
 }
 
 /** A look at all that a plan touches, for its forecast. */
-export async function surveyPlan(plan: Plan, link: Link): Promise<Survey> {
+export async function lookAtPlan(loaded: LoadedFleet, connection: Connection, plan: Plan): Promise<Survey> {
   const places = plan.steps.filter((step) => step.kind !== 'hook')
   const wanted = new Map(places.map((step) => [instanceName(step.service, step.host), step]))
-  return await survey(link, systemClock, wanted.values(), lookTimeoutMs)
+  return await look(loaded, connection, wanted.values())
 }
 
-async function observeFor(topology: Topology, intention: Intention, link: Link | undefined): Promise<States> {
+async function observeFor(
+  loaded: LoadedFleet,
+  intention: Intention,
+  connection: Connection | undefined,
+): Promise<States> {
+  const { topology } = loaded
   const names = instancesToObserve(topology, intention)
   if (names.length === 0) return new Map()
-  if (link === undefined) {
+  if (connection === undefined) {
     throw new Exit(exitCodes.usage, 'a restart cannot be planned --offline: it starts again what is running')
   }
   const wanted = names.map((name) => {
     const { service, host } = topology.instances[topology.numbers.get(name)!]!
     return { service: service.name, host }
   })
-  const { instances } = await survey(link, systemClock, wanted, lookTimeoutMs)
+  const { instances } = await look(loaded, connection, wanted)
   return new Map(
     [...instances].flatMap(([name, { observation }]) =>
       observation === undefined ? [] : [[name, observation]],

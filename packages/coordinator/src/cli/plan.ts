@@ -6,7 +6,7 @@ import { stepName, type Intention, type Plan } from '../plan/plan.ts'
 import { openConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
-import { layPlan, surveyPlan } from './lay-plan.ts'
+import { layPlan, lookAtPlan } from './lay-plan.ts'
 import { loadFleet, type LoadedFleet } from './load-fleet.ts'
 import { writePlanFile } from './plan-file.ts'
 import { planView } from './plan-view.ts'
@@ -51,10 +51,10 @@ async function foresee(
   intention: Intention,
   isOffline: boolean,
 ): Promise<{ readonly planned: Plan; readonly foreseen?: Forecast }> {
-  if (isOffline) return { planned: await layPlan(loaded.topology, intention, undefined) }
+  if (isOffline) return { planned: await layPlan(loaded, intention, undefined) }
   await using connection = await openConnection(context, loaded, new Set())
-  const planned = await layPlan(loaded.topology, intention, connection.link)
-  return { planned, foreseen: forecast(planned, await surveyPlan(planned, connection.link)) }
+  const planned = await layPlan(loaded, intention, connection)
+  return { planned, foreseen: forecast(planned, await lookAtPlan(loaded, connection, planned)) }
 }
 
 function showPlan({ stdout, format }: Context, planned: Plan, foreseen: Forecast | undefined): void {

@@ -1,12 +1,11 @@
 import { systemClock } from '@filo/protocol'
-import { survey } from '../engine/survey.ts'
 import { select } from '../fleet/selection.ts'
 import type { Instance, Topology } from '../fleet/topology.ts'
 import { openConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
-import { lookTimeoutMs } from './lay-plan.ts'
 import { loadFleet } from './load-fleet.ts'
+import { look } from './look.ts'
 import { printJson, printJsonLines, printLines } from './print.ts'
 import { statusCode, statusRows, statusView } from './status-view.ts'
 
@@ -20,7 +19,7 @@ export async function status(
   const instances = selectInstances(loaded.topology, selection, label)
   await using connection = await openConnection(context, loaded, new Set())
   const wanted = instances.map(({ service, host }) => ({ service: service.name, host }))
-  const seen = await survey(connection.link, systemClock, wanted, lookTimeoutMs)
+  const seen = await look(loaded, connection, wanted)
   const rows = statusRows(instances, seen)
   const { stdout, format } = context
   if (format === 'jsonl') printJsonLines(stdout, rows)

@@ -17,9 +17,11 @@ export async function undo(context: Context, run: string, choices: SessionChoice
   if (isCarriedOut(journal, run)) throw new RunInUse(`${run} is being carried out by another process`)
   const undone = undoIntention(run, effectsOf(journal, record))
   if (undone.kind === 'nothing') {
-    context.stderr.write(`${run} changed nothing that it did not also change back: there is nothing to undo\n`)
+    context.stderr.write(
+      `${run} changed nothing that it did not also change back: there is nothing to undo\n`,
+    )
     return exitCodes.done
   }
-  const plan = await layPlan(loaded.topology, undone.intention, undefined)
+  const plan = await layPlan(loaded, undone.intention, undefined)
   return await confirmAndCarry(context, loaded, plan, choices)
 }

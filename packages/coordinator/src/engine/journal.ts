@@ -8,6 +8,9 @@ import type { StateDir } from './state-dir.ts'
 // R1. What is appended is on disk when `append` returns: nothing is sent before.
 // R12. What operators ask of a run from elsewhere is a row here, which the run's owner reads.
 
+/** Long enough to outlast a command that only looks whether the lock is free; milliseconds. */
+const lockTimeoutMs = 200
+
 /** A run as it was ordered. */
 export interface RunRecord {
   readonly run: string
@@ -118,7 +121,7 @@ export class Journal implements Disposable {
   /** Takes the run for this process, or gives undefined: another process has it. */
   lock(run: string): Disposable | undefined {
     // SQLite's exclusive lock is an fcntl(2) lock: it ends with the process that holds it, however that ends.
-    const db = new DatabaseSync(join(this.#locks, `${run}.lock`), { timeout: 0 })
+    const db = new DatabaseSync(join(this.#locks, `${run}.lock`), { timeout: lockTimeoutMs })
     try {
       db.exec('begin exclusive')
       return { [Symbol.dispose]: () => db.close() }
