@@ -8,7 +8,7 @@ import { openStateDir } from '../packages/coordinator/src/engine/state-dir.ts'
 import { hostDefinition } from '../packages/coordinator/src/fleet/fleet.ts'
 import { fleetOf } from './fleet-of.ts'
 
-// All agents of a fleet in one process: each with its own key, ledger and mailbox, as it has on a host of its own;
+// Agents of several hosts in one process: each with its own key, ledger and mailbox, as it has on a host of its own;
 // they share the connections to the broker. Says `ready` to its parent, and what it sent and received when asked.
 
 /** What went through these agents since they were last asked. */
@@ -17,15 +17,17 @@ export interface Traffic {
   received: number
   sent: number
   readonly events: AuditEvent[]
+  /** Processor time of this process since it began, without that of the services; milliseconds. */
+  readonly cpuMs: number
 }
 
-const [file, state, own] = process.argv.slice(2) as [string, string, string]
+const [file, state, own, ...names] = process.argv.slice(2) as [string, string, string, ...string[]]
 const fleet = fleetOf(readFileSync(file, 'utf8'))
 if (fleet.broker === 'local') throw new Error('agents of their own need a broker')
 const { keys } = openStateDir(fleet.name, state, process.env)
 const coordinator = readPublicKey(keys)
 
-const nothing = (): Traffic => ({ received: 0, sent: 0, events: [] })
+const nothing = (): Omit<Traffic, 'cpuMs'> => ({ received: 0, sent: 0, events: [] })
 let traffic = nothing()
 await using transport = await openTransport(fleet.broker, { name: 'bench agents' })
 const counting: Transport = {
@@ -50,8 +52,7 @@ const counting: Transport = {
 
 await using hosts = new AsyncDisposableStack()
 mkdirSync(own, { recursive: true })
-const log = pino({}, pino.destination({ dest: join(own, 'log'), sync: true }))
-for (const host of fleet.hosts.keys()) {
+for (const host of names) {
   const opened = await openHost({
     definition: hostDefinition(fleet, host),
     identity: {
@@ -61,13 +62,14 @@ for (const host of fleet.hosts.keys()) {
     transport: counting,
     stateDir: join(own, host),
     isRelayed: true,
-    log: log.child({ host }),
+    log: pino({ base: { host } }, pino.destination({ dest: join(own, `${host}.log`), sync: true })),
   })
   hosts.use(opened)
 }
 
 process.on('message', () => {
-  process.send!(traffic)
+  const { user, system } = process.cpuUsage()
+  process.send!({ ...traffic, cpuMs: (user + system) / 1000 } satisfies Traffic)
   traffic = nothing()
 })
 process.send!('ready')

@@ -1,6 +1,6 @@
 import { execFileSync, fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, release } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -11,7 +11,7 @@ import { filo } from '../test/support/filo.ts'
 import { startRabbitmq, type Rabbitmq } from '../test/support/rabbitmq.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 import type { Traffic } from './agents.ts'
-import { compile, makeLayeredFleet, takeLedger, type LayeredFleet } from './layered-fleet.ts'
+import { compile, hostOf, makeLayeredFleet, takeLedger, type LayeredFleet } from './layered-fleet.ts'
 import { spread, type Spread } from './spread.ts'
 import { splitTime, type TimeSplit } from './time-split.ts'
 
@@ -28,6 +28,9 @@ interface Pass {
   readonly processes: number
   readonly messages: number
   readonly events: number
+  /** Processor time: what other load on the machine changes least. */
+  readonly commandCpuMs: number
+  readonly agentsCpuMs: number
 }
 
 interface Result {
@@ -43,6 +46,8 @@ interface Result {
   readonly processes: number
   readonly messages: number
   readonly events: number
+  readonly commandCpuMs: Spread
+  readonly agentsCpuMs: Spread
   /** Medians over all passes. */
   readonly split: Readonly<Record<keyof TimeSplit, number>>
 }
@@ -121,21 +126,32 @@ async function runFilo(
   verb: 'stop' | 'start',
   agents: Agents,
 ): Promise<Omit<Pass, 'floorMs'>> {
-  await agents.traffic()
+  const before = await agents.traffic()
+  const ownCpuMs = cpuOfChildren()
   const beganAt = Date.now()
   const began = performance.now()
   await command(dir, [verb, '--yes'])
   const filoMs = performance.now() - began
+  const commandCpuMs = cpuOfChildren() - ownCpuMs
   const processes = takeLedger(fleet, verb)
-  const { received, sent, events } = await agents.traffic()
+  const { received, sent, events, cpuMs } = await agents.traffic()
   const all = [...events, ...journalEvents(dir, beganAt)]
   return {
     filoMs,
     split: splitTime(all, beganAt, beganAt + filoMs),
     processes,
     messages: received + sent,
+    commandCpuMs,
+    agentsCpuMs: cpuMs - before.cpuMs,
     events: all.length,
   }
+}
+
+/** Processor time of all children that have ended, milliseconds (proc_pid_stat(5), cutime and cstime). */
+function cpuOfChildren(): number {
+  const fields = readFileSync('/proc/self/stat', 'utf8').split(') ')[1]!.split(' ')
+  const ticksMs = 10 // sysconf(3), _SC_CLK_TCK is 100 wherever Node runs on Linux
+  return (Number(fields[13]) + Number(fields[14])) * ticksMs
 }
 
 async function command(dir: string, args: readonly string[]): Promise<void> {
@@ -152,16 +168,44 @@ function journalEvents(dir: string, sinceMs: number): AuditEvent[] {
     .filter(({ time }) => Date.parse(time) >= sinceMs)
 }
 
+/**
+ * Node starts a process by fork(2), which copies the page tables of all its memory: agents that share a process pay
+ * more for each than one does alone. Few enough share one that it makes little difference, and many fit here.
+ */
+const hostsPerProcess = 10
+
 interface Agents extends AsyncDisposable {
-  /** Since it was last asked for. */
+  /** Since it was last asked for; processor time since they began. */
   traffic(): Promise<Traffic>
 }
 
 async function startAgents(dir: string, fleet: LayeredFleet): Promise<Agents> {
+  const hosts = fleet.layers.flat().map(hostOf)
+  const groups: Agents[] = []
+  for (let at = 0; at < hosts.length; at += hostsPerProcess) {
+    groups.push(await startSome(dir, fleet, hosts.slice(at, at + hostsPerProcess)))
+  }
+  return {
+    async traffic() {
+      const all = await Promise.all(groups.map((group) => group.traffic()))
+      return {
+        received: all.reduce((sum, { received }) => sum + received, 0),
+        sent: all.reduce((sum, { sent }) => sum + sent, 0),
+        events: all.flatMap(({ events }) => events),
+        cpuMs: all.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(groups.map((group) => group[Symbol.asyncDispose]()))
+    },
+  }
+}
+
+async function startSome(dir: string, fleet: LayeredFleet, hosts: readonly string[]): Promise<Agents> {
   const path = fileURLToPath(new URL('agents.ts', import.meta.url))
-  const child = fork(path, [fleet.file, join(dir, '.state'), join(dir, 'agents')])
+  const child = fork(path, [fleet.file, join(dir, '.state'), join(dir, 'agents'), ...hosts])
   const ended = once(child, 'exit').then(([code]) => {
-    throw new Error(`the agents ended with ${code}`)
+    throw new Error(`agents ended with ${code}`)
   })
   // Nobody may be waiting for a word when they are told to end.
   ended.catch(() => {})
@@ -205,6 +249,8 @@ function summarise(hosts: number, rounds: readonly (readonly Pass[])[]): Result 
     processes: sum((pass) => pass.processes).median,
     messages: sum((pass) => pass.messages).median,
     events: sum((pass) => pass.events).median,
+    commandCpuMs: sum((pass) => pass.commandCpuMs),
+    agentsCpuMs: sum((pass) => pass.agentsCpuMs),
     split: Object.fromEntries(split) as Result['split'],
   }
 }
@@ -214,7 +260,7 @@ function ratioOf(one: Spread, other: Spread): number {
 }
 
 function lines(result: Result): string[] {
-  const { hosts, floorMs, filoMs, runMs, ratio, runRatio, processes, messages, events, split } = result
+  const { hosts, floorMs, filoMs, runMs, ratio, runRatio, split } = result
   const time = ({ median, min, max }: Spread): string =>
     `${String(Math.round(median)).padStart(6)} ms (${Math.round(min)} to ${Math.round(max)})`
   return [
@@ -222,7 +268,8 @@ function lines(result: Result): string[] {
     `  floor               ${time(floorMs)}`,
     `  filo stop + start   ${time(filoMs)}  ${ratio} times`,
     `  the runs alone      ${time(runMs)}  ${runRatio} times`,
-    `  ${processes} processes, ${messages} messages, ${events} audit events`,
+    `  ${result.processes} processes, ${result.messages} messages, ${result.events} audit events`,
+    `  processor: commands ${time(result.commandCpuMs)}, agents ${time(result.agentsCpuMs)}`,
     `  each command: start-up ${split.startUp} ms, claims ${split.claims}, steps ${split.steps}, end ${split.end}`,
     `  each step: until started ${split.toStarted} ms, at the agent ${split.atAgent}, until it counts ${split.toDone}; between layers ${split.betweenLayers}`,
   ]
