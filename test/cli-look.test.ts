@@ -122,6 +122,16 @@ describe('status', () => {
     expect(await fleet.filo('status', 'db')).toMatchObject({ code: 0 })
   })
 
+  test('--watch shows a change when it comes, and ends with the code of what was shown last', async () => {
+    await using fleet = localFleet({ db: {} })
+    await using watching = fleet.start(['status', '--watch'])
+    await until('the first look', () => /db@db-host +stopped/.test(watching.stdout()))
+    await fleet.filo('start', '--yes')
+    await until('the service to be seen running', () => /db@db-host +running/.test(watching.stdout()))
+    watching.signal('SIGINT')
+    expect(await watching.ended).toMatchObject({ code: 0 })
+  })
+
   test('nothing matched is exit 4 with empty output, and a malformed selection exit 64', async () => {
     await using fleet = localFleet()
     expect(await fleet.filo('status', 'dbb')).toMatchObject({

@@ -1,5 +1,6 @@
 import { openTransport, type AuditEvent } from '@filo/protocol'
 import type { Context } from './context.ts'
+import { endingSignal } from './ending-signal.ts'
 import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
 import { loadFleet } from './load-fleet.ts'
 
@@ -19,16 +20,14 @@ export async function followAudit(
         `The events are in the table audit_event of ${dir.journal} and of ${dir.host('HOST')}/ledger.db`,
     )
   }
-  const ending = new AbortController()
-  const end = (): void => ending.abort()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, end)
+  const ending = endingSignal()
   await using transport = await openTransport(fleet.broker, { name: `filo audit ${consumer}` })
   transport.onStatus((status) => {
     if (status.kind === 'disconnected') context.stderr.write(`filo: the broker is lost: ${status.reason}\n`)
     if (status.kind === 'connected') context.stderr.write('filo: the broker is back\n')
   })
   const filter = { ...(type !== undefined && { type }), ...(host !== undefined && { host }) }
-  await using events = await transport.subscribe(consumer, filter, ending.signal)
+  await using events = await transport.subscribe(consumer, filter, ending)
   for await (const delivery of events) {
     if (!(await writeEvent(delivery.event))) break
     delivery.acknowledge()

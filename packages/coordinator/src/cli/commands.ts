@@ -5,6 +5,7 @@ import type { Intention } from '../plan/plan.ts'
 import type { Context } from './context.ts'
 import type { ExitCode } from './exit-code.ts'
 import type { PlanOptions } from './plan.ts'
+import type { StatusOptions } from './status.ts'
 import type { SessionChoices } from './carry.ts'
 import type { ChangeOptions } from './change.ts'
 
@@ -122,9 +123,10 @@ function defineLooking(program: Command, perform: Perform): void {
     .description('show the state of every instance; exits 0, 3 or 4 as LSB status does')
     .addArgument(selection())
     .addOption(label())
+    .addOption(new Option('--watch', 'again every 2 s, until Ctrl-C').conflicts('json'))
     .addOption(json())
     .addOption(jsonl())
-    .action((selected: string[], options: { label: string[] }, command: Command) =>
+    .action((selected: string[], options: StatusOptions, command: Command) =>
       perform(command, async (context) => (await import('./status.ts')).status(context, selected, options)),
     )
   const audit = program.command('audit').description('account for what was decided and done')
@@ -149,10 +151,11 @@ function carrying(command: Command): Command {
         .argParser(duration)
         .default(60_000, '60s'),
     )
-    .option('--reason <text>', 'why, for the journal and the audit log')
     .addOption(json())
     .addOption(jsonl())
 }
+
+const reason = (): Option => new Option('--reason <text>', 'why, for the journal and the audit log')
 
 function defineChanging(program: Command, perform: Perform): void {
   const descriptions = {
@@ -164,6 +167,7 @@ function defineChanging(program: Command, perform: Perform): void {
     carrying(program.command(each).description(descriptions[each]).addArgument(selection()))
       .addOption(only())
       .addOption(label())
+      .addOption(reason())
       .action((selected: string[], options: ChangeOptions, command: Command) =>
         perform(command, async (context) =>
           (await import('./change.ts')).change(context, each, selected, options),
@@ -172,6 +176,7 @@ function defineChanging(program: Command, perform: Perform): void {
   }
   carrying(program.command('apply').description('carry out a plan that `filo plan -o FILE` wrote'))
     .argument('<plan>', 'the file')
+    .addOption(reason())
     .action((file: string, options: SessionChoices, command: Command) =>
       perform(command, async (context) => (await import('./apply.ts')).apply(context, file, options)),
     )
@@ -186,6 +191,7 @@ function defineRuns(program: Command, perform: Perform): void {
     )
   carrying(program.command('undo').description('lead back from a run: start what it stopped, or the reverse'))
     .argument('<run>')
+    .addOption(reason())
     .action((run: string, options: SessionChoices, command: Command) =>
       perform(command, async (context) => (await import('./undo.ts')).undo(context, run, options)),
     )
@@ -194,7 +200,7 @@ function defineRuns(program: Command, perform: Perform): void {
     .description('have a run that is being carried out send nothing new')
     .argument('<run>')
     .option('--abort', 'cut short what is in flight')
-    .option('--reason <text>', 'why, for the journal and the audit log')
+    .addOption(reason())
     .addOption(json())
     .action((run: string, options: { abort?: true; reason?: string }, command: Command) =>
       perform(command, async (context) => (await import('./cancel.ts')).cancel(context, run, options)),

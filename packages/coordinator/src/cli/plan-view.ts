@@ -1,4 +1,4 @@
-import type { Colors } from 'picocolors/types.js'
+import type { Colors } from './context.ts'
 import { reasonFor } from '../plan/explain.ts'
 import type { Forecast, PlanProblem, StepForecast } from '../plan/forecast.ts'
 import { stepName, type Intention, type Plan, type Step } from '../plan/plan.ts'

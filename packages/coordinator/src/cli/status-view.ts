@@ -7,10 +7,7 @@ import { formatTable, type Cell } from './table.ts'
 import { formatDuration, formatMoment } from './when.ts'
 
 /** What `filo status` exits with: as LSB scripts do, not by the table of the other commands. */
-export const statusCodes = { running: 0, notRunning: 3, unknown: 4 } as const satisfies Record<
-  string,
-  ExitCode
->
+const statusCodes = { running: 0, notRunning: 3, unknown: 4 } as const satisfies Record<string, ExitCode>
 
 /** One instance as it was seen, or why it was not. */
 export interface StatusRow extends Partial<Omit<Observation, 'state' | 'detail'>> {
