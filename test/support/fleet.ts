@@ -24,10 +24,19 @@ export interface Fleet extends AsyncDisposable {
   configure(host: string): Promise<void>
   /** The name of the newest run. */
   newestRun(): Promise<string>
+  /** To be called in a test: what the agents said is shown if it fails. */
+  showLogsIfTestFails(): void
 }
 
-/** Opens a fleet on a broker that no other fleet with hosts of these names uses at the time. */
+/** Opens a test's own fleet on a broker that no other fleet with hosts of these names uses at the time. */
 export async function openFleet(brokerUrl: string, declared: FleetServices = fourInARow): Promise<Fleet> {
+  const fleet = await openSharedFleet(brokerUrl, declared)
+  fleet.showLogsIfTestFails()
+  return fleet
+}
+
+/** The same, outside of any test. */
+export async function openSharedFleet(brokerUrl: string, declared: FleetServices): Promise<Fleet> {
   await using stack = new AsyncDisposableStack()
   const dir = stack.adopt(tempDir(), (one) => one[Symbol.dispose]())
   const services = stack.use(new Services(dir.path))
@@ -35,9 +44,6 @@ export async function openFleet(brokerUrl: string, declared: FleetServices = fou
   for (const host of hostsOf(declared)) {
     agents.set(host, stack.use(new AgentProcess(host, join(dir.path, 'agents', host))))
   }
-  onTestFailed(() => {
-    for (const { host, log } of agents.values()) console.error(`--- the agent of ${host} said:\n${log}`)
-  })
   const run: Fleet['filo'] = (...args) => filo(args, { cwd: dir.path })
   const declare: Fleet['declare'] = (all) => writeFleetFile(dir.path, brokerUrl, services, all)
   const configure: Fleet['configure'] = async (host) => {
@@ -68,6 +74,11 @@ export async function openFleet(brokerUrl: string, declared: FleetServices = fou
     async newestRun() {
       const { stdout } = await succeed(run('runs', '--jsonl'))
       return (JSON.parse(stdout.split('\n')[0]!) as { run: string }).run
+    },
+    showLogsIfTestFails() {
+      onTestFailed(() => {
+        for (const { host, log } of agents.values()) console.error(`--- the agent of ${host} said:\n${log}`)
+      })
     },
     [Symbol.asyncDispose]: () => disposal.disposeAsync(),
   }
