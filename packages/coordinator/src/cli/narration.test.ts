@@ -66,7 +66,7 @@ test('what happens to a host or the run is told; what is only bookkeeping is not
       { type: 'claim-refused', host: 'mail1', reason: 'held by r20261120-030000-aaaa', holder },
       { type: 'fenced', host: 'mail1', holder },
       { type: 'fenced', host: 'mail1', holder: null },
-      { type: 'stopping', why: 'cancelled', operator: 'bob@admin2' },
+      { type: 'stopping', why: 'cancelled', operator: 'bob@admin2', reason: 'wrong night' },
     ),
   ).toMatchInlineSnapshot(`
     [
@@ -74,7 +74,7 @@ test('what happens to a host or the run is told; what is only bookkeeping is not
       "bad: mail1  held by r20261120-030000-aaaa",
       "bad: mail1  taken over by r20261120-030000-aaaa of bob@admin2: nothing new is sent",
       "bad: mail1  taken over by another run: nothing new is sent",
-      "doubtful: cancelled  by bob@admin2: nothing new is sent; 1 in flight are awaited",
+      "doubtful: cancelled  by bob@admin2 (wrong night): nothing new is sent; 1 in flight are awaited",
     ]
   `)
   expect(

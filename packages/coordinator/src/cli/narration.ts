@@ -31,11 +31,12 @@ export function narrate(state: RunState, event: RunEvent): Line | undefined {
       return { tone: 'bad', subject: event.host, text: `taken over by ${by}: nothing new is sent` }
     }
     case 'stopping': {
+      const because = event.reason === undefined ? '' : ` (${event.reason})`
       const waits = state.inFlight.size === 0 ? '' : `; ${state.inFlight.size} in flight are awaited`
       return {
         tone: 'doubtful',
         subject: event.why,
-        text: `by ${event.operator}: nothing new is sent${waits}`,
+        text: `by ${event.operator}${because}: nothing new is sent${waits}`,
       }
     }
     default: {

@@ -362,11 +362,11 @@ class Session {
     const { operator, reason } = request
     switch (request.kind) {
       case 'cancel':
-        if (this.#state.stopping === null) this.#note({ type: 'stopping', why: 'cancelled', operator })
+        this.#cancel(request)
         return { accepted: true, detail: 'nothing new is sent; what is in flight is awaited' }
       case 'abort':
         for (const step of this.#state.inFlight) this.#hosts.abort(this.#state, step)
-        if (this.#state.stopping === null) this.#note({ type: 'stopping', why: 'cancelled', operator })
+        this.#cancel(request)
         return { accepted: true, detail: 'nothing new is sent; what is in flight is cut short' }
       case 'waive': {
         const verdict = judgeWaiver(this.#state, request.step)
@@ -375,6 +375,11 @@ class Session {
         return { accepted: true, detail: verdict.detail }
       }
     }
+  }
+
+  #cancel({ operator, reason }: RunRequest): void {
+    if (this.#state.stopping !== null) return
+    this.#note({ type: 'stopping', why: 'cancelled', operator, ...(reason !== '' && { reason }) })
   }
 }
 

@@ -36,7 +36,11 @@ export function auditOf(run: string, plan: Plan, event: RunEvent): AuditDraft | 
     case 'session-ended':
       return draft('run.ended', run, { outcome: endings[event.outcome], result: event.outcome })
     case 'stopping':
-      return draft('run.stopping', run, { operator: event.operator, reason: event.why })
+      return draft('run.stopping', run, {
+        operator: event.operator,
+        result: event.why,
+        ...(event.reason !== undefined && { reason: event.reason }),
+      })
     case 'claimed':
       return draft('host.claimed', event.host, { outcome: 'success', grant: event.grant })
     case 'silent':

@@ -160,6 +160,8 @@ export const Stopping = z.strictObject({
   type: z.literal('stopping'),
   why: z.enum(['cancelled', 'interrupted']),
   operator: z.string(),
+  /** Why the operator cancelled it, if they said. */
+  reason: z.string().optional(),
 })
 
 /** What the session came to. */
