@@ -18,6 +18,8 @@ export interface FiloOptions {
   readonly env?: Readonly<Record<string, string>>
   /** After this long it is killed, and the test fails. */
   readonly timeoutMs?: number
+  /** Put before the command, as nsenter(1) is to run it elsewhere; it must become the command, not stand beside it. */
+  readonly prefix?: readonly string[]
 }
 
 /** A `filo` that is running. Disposed, it is killed if it still does. */
@@ -45,8 +47,9 @@ export function filoEnvironment(cwd: string): NodeJS.ProcessEnv {
 }
 
 export function startFilo(args: readonly string[], options: FiloOptions): RunningFilo {
-  const { cwd, env = {}, timeoutMs = 60_000 } = options
-  const child = spawn(filoBin, args, {
+  const { cwd, env = {}, timeoutMs = 60_000, prefix = [] } = options
+  const [program, ...rest] = [...prefix, filoBin, ...args]
+  const child = spawn(program!, rest, {
     cwd,
     env: { ...filoEnvironment(cwd), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

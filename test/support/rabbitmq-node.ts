@@ -15,16 +15,37 @@ const run = promisify(execFile)
 const bootTimeoutMs = 90_000
 const stopTimeoutMs = 20_000
 
+/** Where a node serves. */
+export interface Place {
+  readonly address: string
+  readonly port: number
+  /** Put before each command, as nsenter(1) is to run it elsewhere; it must become the command, not stand beside it. */
+  readonly prefix: readonly string[]
+  /** Whether it serves AMQP there. */
+  answers(): Promise<boolean>
+}
+
+async function onLoopback(): Promise<Place> {
+  const [address, port] = ['127.0.0.1', await freePort()]
+  return { address, port, prefix: [], answers: () => speaksAmqp(address, port) }
+}
+
 /**
  * Runs the machine's RabbitMQ as a child of this process. Everything that nodes of one machine share by default
  * is its own: cookie, name, epmd (Erlang's port mapper, epmd(1)), ports, data, configuration and logs.
  */
-export async function startRabbitmqNode(server: string): Promise<Rabbitmq> {
+export async function startRabbitmqNode(server: string, at?: Place): Promise<Rabbitmq> {
+  const place = at ?? (await onLoopback())
+  const { address, port, prefix } = place
   const dir = tempDir()
-  const [port, distribution, epmdPort] = [await freePort(), await freePort(), await freePort()]
+  const [distribution, epmdPort] = [await freePort(), await freePort()]
   const node = `filo-${port}@localhost`
-  const env = makeHome(dir.path, { node, port, distribution, epmdPort })
-  const epmd = spawn('epmd', ['-port', String(epmdPort)], { env, stdio: 'ignore' })
+  const env = makeHome(dir.path, { node, address, port, distribution, epmdPort })
+  const launch = (program: string, ...args: readonly string[]): ChildProcess => {
+    const [first, ...rest] = [...prefix, program, ...args]
+    return spawn(first!, rest, { env, stdio: 'ignore', cwd: dir.path })
+  }
+  const epmd = launch('epmd', '-port', String(epmdPort))
   let broker: ChildProcess | undefined
 
   /** For a process that ends without disposing: an uncaught error, or a runner that was told to stop. */
@@ -35,12 +56,12 @@ export async function startRabbitmqNode(server: string): Promise<Rabbitmq> {
   process.once('exit', leaveNothing)
 
   const boot = async (): Promise<void> => {
-    broker = spawn(server, { env, stdio: 'ignore', cwd: dir.path })
+    broker = launch(server)
     await until(
-      `RabbitMQ to serve AMQP on port ${port}`,
+      `RabbitMQ to serve AMQP on ${address}:${port}`,
       async () => {
         if (hasEnded(broker)) throw new Error(`RabbitMQ ended while it started:\n${readLogs(dir.path)}`)
-        return speaksAmqp('127.0.0.1', port)
+        return place.answers()
       },
       { timeoutMs: bootTimeoutMs, intervalMs: 50 },
     )
@@ -71,7 +92,7 @@ export async function startRabbitmqNode(server: string): Promise<Rabbitmq> {
     throw error
   }
   return {
-    url: `amqp://guest:guest@127.0.0.1:${port}`,
+    url: `amqp://guest:guest@${address}:${port}`,
     node,
     kill: () => end('SIGKILL'),
     freeze: async () => void broker?.kill('SIGSTOP'),
@@ -82,7 +103,8 @@ export async function startRabbitmqNode(server: string): Promise<Rabbitmq> {
       await boot()
     },
     async ctl(...args) {
-      const { stdout } = await run(join(dirname(server), 'rabbitmqctl'), ['-q', ...args], { env })
+      const [program, ...rest] = [...prefix, join(dirname(server), 'rabbitmqctl'), '-q', ...args]
+      const { stdout } = await run(program!, rest, { env })
       return stdout
     },
     [Symbol.asyncDispose]: dispose,
@@ -91,13 +113,15 @@ export async function startRabbitmqNode(server: string): Promise<Rabbitmq> {
 
 function makeHome(
   home: string,
-  at: { node: string; port: number; distribution: number; epmdPort: number },
+  at: { node: string; address: string; port: number; distribution: number; epmdPort: number },
 ): NodeJS.ProcessEnv {
   for (const name of ['data', 'log', 'generated']) mkdirSync(join(home, name))
   writeFileSync(join(home, '.erlang.cookie'), `FILO${at.port}`, { mode: 0o400 })
   writeFileSync(join(home, 'enabled_plugins'), '[].\n')
   const settings = [
-    `listeners.tcp.1 = 127.0.0.1:${at.port}`,
+    `listeners.tcp.1 = ${at.address}:${at.port}`,
+    // Or the user "guest" could only come by loopback.
+    'loopback_users = none',
     'log.console = false',
     'vm_memory_high_watermark.absolute = 512MiB',
     'disk_free_limit.absolute = 50MB',
