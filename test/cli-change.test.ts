@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { fourInARow } from './support/fleet-file.ts'
+import { freePort } from './support/free-port.ts'
 import { localFleet } from './support/local-fleet.ts'
 import { bringUp, newestRun } from './support/run-of.ts'
 
@@ -225,4 +226,36 @@ test('a plan whose definitions have changed since is refused by the agents, and 
   expect(code, stdout).toBe(78)
   expect(stdout).toMatch(/db-host refused the run: .*filo agent-config db-host/)
   expect(fleet.services.requests()).toEqual([])
+})
+
+test('a fleet without keys exits 78, one whose broker is away 69, and no run is made of either', async () => {
+  await using fleet = localFleet()
+  const file = join(fleet.path, 'filo.yaml')
+  const url = `amqp://127.0.0.1:${await freePort()}`
+  writeFileSync(file, readFileSync(file, 'utf8').replace('broker: local', `broker: ${url}`))
+  expect(await fleet.filo('start', '--yes')).toMatchObject({
+    code: 78,
+    stderr: expect.stringMatching(/key.*filo keys/s) as string,
+  })
+  expect(await fleet.filo('keys')).toMatchObject({ code: 0 })
+  expect(await fleet.filo('start', '--yes')).toMatchObject({
+    code: 69,
+    stderr: expect.stringMatching(/127\.0\.0\.1.*filo doctor/s) as string,
+  })
+  expect((await fleet.filo('runs', '--json')).stdout).toBe('[]\n')
+})
+
+test('a state directory that cannot be used exits 78, a damaged journal 1', async () => {
+  await using fleet = localFleet()
+  expect(await fleet.filo('runs', '--state', '/dev/null')).toMatchObject({
+    code: 78,
+    stderr: expect.stringMatching(/ENOTDIR.*--state/) as string,
+  })
+  await fleet.filo('runs')
+  const damaged = 'not a database, and longer than the header of one '.repeat(20)
+  writeFileSync(join(fleet.path, '.state', 'test', 'journal.db'), damaged)
+  expect(await fleet.filo('start', '--yes')).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/internal error: .*not a database/) as string,
+  })
 })

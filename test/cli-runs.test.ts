@@ -82,13 +82,14 @@ test('a cancel from another terminal sends nothing new, awaits what is in flight
   const { stop, run } = await stopThatWaits(fleet)
   await using _stop = stop
   expect(await runsOf(fleet)).toMatchObject([{ run, outcome: 'running' }, {}])
-  const { code, stdout } = await fleet.filo('cancel', run)
+  const { code, stdout } = await fleet.filo('cancel', run, '--reason', 'wrong night')
   expect(code).toBe(0)
   expect(stdout).toContain('nothing new is sent')
   fleet.services.letGo('mail')
   const ended = await stop.ended
   expect(ended.code).toBe(5)
   expect(ended.stdout).toContain(`filo resume ${run}`)
+  expect(ended.stderr).toMatch(/cancelled +by \S+@\S+ \(wrong night\)/)
   expect(fleet.services.effects()).toEqual(['web down', 'mail down'])
   expect(await runsOf(fleet)).toMatchObject([{ run, outcome: 'cancelled' }, {}])
   expect(await fleet.filo('cancel', run)).toMatchObject({ code: 0 })

@@ -55,6 +55,18 @@ export function loadFleet(context: Context): LoadedFleet {
     throw new Exit(exitCodes.refused, parsed.problems.map(formatProblem).join('\n'))
   }
   const { fleet } = parsed
-  const dir = openStateDir(fleet.name, context.state, context.environment)
-  return { file, fleet, topology: buildTopology(fleet), dir }
+  return { file, fleet, topology: buildTopology(fleet), dir: stateDirOf(context, fleet.name) }
+}
+
+function stateDirOf(context: Context, fleet: string): StateDir {
+  try {
+    return openStateDir(fleet, context.state, context.environment)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const isForbidden = code === 'EACCES' || code === 'EPERM'
+    throw new Exit(
+      isForbidden ? exitCodes.notPermitted : exitCodes.configuration,
+      `the state directory cannot be used: ${message}; name another with --state or FILO_STATE`,
+    )
+  }
 }

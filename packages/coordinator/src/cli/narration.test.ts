@@ -74,7 +74,7 @@ test('what happens to a host or the run is told; what is only bookkeeping is not
       "bad: mail1  held by r20261120-030000-aaaa",
       "bad: mail1  taken over by r20261120-030000-aaaa of bob@admin2: nothing new is sent",
       "bad: mail1  taken over by another run: nothing new is sent",
-      "doubtful: cancelled  by bob@admin2 (wrong night): nothing new is sent; 1 in flight are awaited",
+      "doubtful: cancelled  by bob@admin2 (wrong night): nothing new is sent; 1 step in flight awaited",
     ]
   `)
   expect(

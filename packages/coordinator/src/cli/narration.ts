@@ -1,6 +1,7 @@
 import { stepName, type Step } from '../plan/plan.ts'
 import type { RunEvent } from '../run/run-event.ts'
 import type { RunState } from '../run/run.ts'
+import { counted } from './plan-view.ts'
 import { formatDuration } from './when.ts'
 
 /** How a line is meant: `begun` is of no interest to who sees the step itself. */
@@ -32,7 +33,8 @@ export function narrate(state: RunState, event: RunEvent): Line | undefined {
     }
     case 'stopping': {
       const because = event.reason === undefined ? '' : ` (${event.reason})`
-      const waits = state.inFlight.size === 0 ? '' : `; ${state.inFlight.size} in flight are awaited`
+      const waits =
+        state.inFlight.size === 0 ? '' : `; ${counted(state.inFlight.size, 'step')} in flight awaited`
       return {
         tone: 'doubtful',
         subject: event.why,

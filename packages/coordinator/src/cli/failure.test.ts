@@ -1,0 +1,32 @@
+import { BrokerUnavailable } from '@filo/protocol'
+import { expect, test } from 'vitest'
+import { HostInUse } from '../engine/connection.ts'
+import { KeyError } from '../engine/keys.ts'
+import { RunInUse } from '../engine/orders.ts'
+import { RunBroken } from './carry.ts'
+import { Exit, exitCodes } from './exit-code.ts'
+import { explainFailure } from './failure.ts'
+
+test('each known error has its exit code, and keeps its words', () => {
+  const failures = [
+    new Exit(exitCodes.nothingMatched, 'nothing matches "wbe"'),
+    new BrokerUnavailable('amqp://b: nothing listens there'),
+    new KeyError("the coordinator's key cannot be read"),
+    new HostInUse('db1 is being acted on by another filo process'),
+    new RunInUse('r20261120-031500-k7qd is being carried out by another process'),
+    Object.assign(new Error('denied'), { code: 'EACCES', path: '/root/plan.json' }),
+  ]
+  expect(failures.map((error) => explainFailure(error).code)).toEqual([4, 69, 78, 75, 75, 77])
+  for (const [index, error] of failures.slice(0, 5).entries()) {
+    expect(explainFailure(error).words, `failure ${index}`).toContain(error.message)
+  }
+})
+
+test('an unknown error shows its stack; of a run it says that the journal is intact and how to carry on', () => {
+  const cause = new Error('database or disk is full')
+  const { code, words } = explainFailure(new RunBroken('r20261120-031500-k7qd', cause))
+  expect(code).toBe(1)
+  expect(words).toContain('Error: database or disk is full\n    at ')
+  expect(words).toMatch(/journal of r20261120-031500-k7qd is intact.*filo resume r20261120-031500-k7qd/)
+  expect(explainFailure('a string').words).toContain('a string')
+})
