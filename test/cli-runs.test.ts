@@ -92,7 +92,9 @@ test('a cancel from another terminal sends nothing new, awaits what is in flight
   expect(ended.stderr).toMatch(/cancelled +by \S+@\S+ \(wrong night\)/)
   expect(fleet.services.effects()).toEqual(['web down', 'mail down'])
   expect(await runsOf(fleet)).toMatchObject([{ run, outcome: 'cancelled' }, {}])
-  expect(await fleet.filo('cancel', run)).toMatchObject({ code: 0 })
+  const again = await fleet.filo('cancel', run, '--json')
+  expect(again.code).toBe(0)
+  expect(JSON.parse(again.stdout)).toEqual({ accepted: true, detail: expect.stringContaining('filo show') })
 })
 
 test('cancel --abort cuts short what is in flight', async () => {

@@ -1,9 +1,8 @@
 import { openJournal } from './connection.ts'
 import type { Context } from './context.ts'
 import { exitCodes, type ExitCode } from './exit-code.ts'
-import { findRun, isCarriedOut, reportFromJournal } from './find-run.ts'
+import { findRun, isCarriedOut } from './find-run.ts'
 import { loadFleet } from './load-fleet.ts'
-import { printReport } from './report-view.ts'
 import { askOwner, printAnswer } from './request.ts'
 
 /** `filo cancel RUN`: the process that carries it out sends nothing new; with `--abort` it cuts short what runs. */
@@ -13,10 +12,10 @@ export async function cancel(
   { abort, reason = '' }: { readonly abort?: true; readonly reason?: string },
 ): Promise<ExitCode> {
   using journal = openJournal(loadFleet(context))
-  const record = findRun(journal, run)
+  findRun(journal, run)
   if (!isCarriedOut(journal, run)) {
-    context.stderr.write('nobody carries it out now, so nothing is sent; this is how it stands:\n')
-    printReport(context, reportFromJournal(journal, record))
+    const detail = `nobody carries ${run} out now, so nothing is sent; see how it stands with: filo show ${run}`
+    printAnswer(context, { accepted: true, detail })
     return exitCodes.done
   }
   const kind = abort ? 'abort' : 'cancel'
