@@ -87,7 +87,7 @@ async function carryInView(
   options: SessionOptions,
 ): Promise<RunReport> {
   const { run } = record
-  using view = openRunView(context, run)
+  using view = await openRunView(context, run)
   using interruption = listenForInterruption(
     () => view.say(`Nothing new is sent; what is in flight is awaited. Ctrl-C again leaves at once.`),
     () => {

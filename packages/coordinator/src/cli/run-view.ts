@@ -1,5 +1,5 @@
 import { systemClock } from '@filo/protocol'
-import { createLogUpdate } from 'log-update'
+import type { createLogUpdate } from 'log-update'
 import type { RunWatcher } from '../engine/executor.ts'
 import { stepName } from '../plan/plan.ts'
 import type { RunEvent } from '../run/run-event.ts'
@@ -15,8 +15,9 @@ export interface RunView extends RunWatcher, Disposable {
   say(text: string): void
 }
 
-export function openRunView(context: Context, run: string): RunView {
-  const view = context.stderr.isTerminal ? new TerminalView(context.stderr) : new PlainView(context.stderr)
+export async function openRunView(context: Context, run: string): Promise<RunView> {
+  const { stderr } = context
+  const view = stderr.isTerminal ? await TerminalView.open(stderr) : new PlainView(stderr)
   if (context.format !== 'jsonl') return view
   return {
     onEvents(state, events) {
@@ -76,20 +77,29 @@ class PlainView implements RunView {
 
 const redrawMs = 100
 
+type Screen = ReturnType<typeof createLogUpdate>
+
 /** The same lines, and below them what goes on at this moment. */
 class TerminalView implements RunView {
   readonly #output: Output
-  readonly #screen: ReturnType<typeof createLogUpdate>
+  readonly #screen: Screen
   readonly #progress = new Map<number, Progress>()
   readonly #timer: NodeJS.Timeout
   #activity: Activity | undefined
 
-  constructor(output: Output) {
+  private constructor(output: Output, screen: Screen) {
     this.#output = output
+    this.#screen = screen
+    this.#timer = setInterval(() => this.#draw(), redrawMs)
+  }
+
+  static async open(output: Output): Promise<TerminalView> {
+    // What it takes to measure characters is slow to load, and of use on terminals only.
+    const { createLogUpdate } = await import('log-update')
     // Not the stream itself: of one that does not say how wide it is, log-update would wrap every character.
     const stream = Object.assign(Object.create(output) as Output, { isTTY: true })
-    this.#screen = createLogUpdate(stream as unknown as NodeJS.WriteStream, { showCursor: true })
-    this.#timer = setInterval(() => this.#draw(), redrawMs)
+    const screen = createLogUpdate(stream as unknown as NodeJS.WriteStream, { showCursor: true })
+    return new TerminalView(output, screen)
   }
 
   onEvents(state: RunState, events: readonly RunEvent[]): void {

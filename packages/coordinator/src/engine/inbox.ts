@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '@filo/protocol'
 
 /** What arrives for a loop with one reader: all of it is taken at once, in order. */
@@ -15,7 +16,10 @@ export class Inbox<Item> {
     this.#arrived.resolve()
   }
 
-  /** What has arrived; waits for something, `waitMs` at most. */
+  /**
+   * What has arrived; waits for something, `waitMs` at most. Messages that were read from the network at once are
+   * taken at once: each batch costs a write to the disk.
+   */
   async take(waitMs: number): Promise<Item[]> {
     if (this.#items.length === 0) {
       const waiting = new AbortController()
@@ -23,6 +27,7 @@ export class Inbox<Item> {
       await Promise.race([this.#arrived.promise, elapsed])
       waiting.abort()
     }
+    await nextTurn()
     const items = this.#items
     this.#items = []
     this.#arrived = Promise.withResolvers()
