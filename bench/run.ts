@@ -182,8 +182,11 @@ interface Agents extends AsyncDisposable {
 async function startAgents(dir: string, fleet: LayeredFleet): Promise<Agents> {
   const hosts = fleet.layers.flat().map(hostOf)
   const groups: Agents[] = []
-  for (let at = 0; at < hosts.length; at += hostsPerProcess) {
-    groups.push(await startSome(dir, fleet, hosts.slice(at, at + hostsPerProcess)))
+  const processes = Math.ceil(hosts.length / hostsPerProcess)
+  for (let at = 0; at < processes; at += 1) {
+    // Hosts of every layer in each, so that no process has all the work at once.
+    const some = hosts.filter((_, index) => index % processes === at)
+    groups.push(await startSome(dir, fleet, some))
   }
   return {
     async traffic() {
