@@ -99,7 +99,7 @@ async function carryInView(
       process.exit(exitCodes.interrupted)
     },
   )
-  view.say(`${run} begins`)
+  view.say(`${run} ${options.takeOver === 'no' ? 'begins' : 'carries on'}`)
   try {
     const state = await carryOut(journal, connection.link, record, options, view, interruption.signal)
     return reportOf(record, state, false)

@@ -1,4 +1,5 @@
 import type { Colors } from './context.ts'
+import { listing } from '../fleet/listing.ts'
 import { reasonFor } from '../plan/explain.ts'
 import type { Forecast, PlanProblem, StepForecast } from '../plan/forecast.ts'
 import { stepName, type Intention, type Plan, type Step } from '../plan/plan.ts'
@@ -58,7 +59,8 @@ export function describeIntention(
 ): string {
   const what = selection.length === 0 ? `the whole fleet ${fleet}` : selection.join(' ')
   const where = labels.length === 0 ? '' : ` on hosts with ${labels.join(' and ')}`
-  if (undoes !== undefined) return `the way back from ${undoes}: ${verb} ${what}`
+  // It names each instance that the run changed, which may be thousands.
+  if (undoes !== undefined) return `the way back from ${undoes}: ${verb} ${listing(selection, 4)}`
   return `${verb} ${what}${where}${only ? ' (--only)' : ''}`
 }
 
