@@ -43,6 +43,15 @@ test('an action that is overdue or unproven is unknown, not failed', () => {
   }
 })
 
+test('an unknown step learns once why nobody can tell, and stays unknown since the same time', () => {
+  const state = take(begun(plan), sent(0))
+  take(state, { type: 'unknown', step: 0, action: actionOf(1), reason: 'no answer', atMs: 7 })
+  const [event] = interpretEnding(state, 0, actionOf(1), ending('unproven'), answered, 9)
+  expect(event).toMatchObject({ type: 'unknown', reason: 'unproven' })
+  expect(take(state, event!).steps[0]).toMatchObject({ reason: 'unproven', unknownAtMs: 7 })
+  expect(interpretEnding(state, 0, actionOf(1), ending('unproven'), answered, 11)).toEqual([])
+})
+
 test.each([
   ['proves', seen('stopped'), [{ type: 'done', outcome: 'observed', action: actionOf(1) }]],
   ['contradicts', seen('running'), [{ type: 'failed', reason: 'it is running: running' }]],

@@ -48,6 +48,9 @@ export function interpretEnding(
     case 'failed':
       return [{ type: 'failed', ...at, reason: ending.reason, ending, ...(proof && { proof }) }]
     case 'unproven':
+      // Its last word, and better than what was known of it before.
+      if (stepState.reason === ending.reason) return []
+      return [{ type: 'unknown', ...at, reason: ending.reason, atMs: nowMs }]
     case 'overdue':
       return becomeUnknown(state, index, action, ending.reason, nowMs)
   }

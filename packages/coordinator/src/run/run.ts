@@ -15,7 +15,7 @@ const mayFollow: Record<StepEvent['type'], readonly Phase[]> = {
   sent: ['waiting', 'sealed', 'failed', 'drifted'], // always a new action
   done: ['waiting', 'sent', 'unknown'], // from waiting: what a `prove` saw, or a hook with nothing to do
   failed: ['waiting', 'sent', 'unknown'],
-  unknown: ['waiting', 'sent'],
+  unknown: ['waiting', 'sent', 'unknown'], // from unknown: for another reason
   sealed: ['sent', 'unknown'],
   running: ['unknown'],
   drifted: ['done'],
@@ -291,7 +291,7 @@ function evolveStep(state: RunState, event: StepEvent): void {
       break
     case 'unknown':
       stepState.reason = event.reason
-      stepState.unknownAtMs = event.atMs
+      if (stepState.phase !== 'unknown') stepState.unknownAtMs = event.atMs
       break
     case 'sealed':
       stepState.reason = event.reason
