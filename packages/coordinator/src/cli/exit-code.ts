@@ -53,7 +53,9 @@ export function exitCodeOf({ outcome, stopped, blockers }: RunReport): ExitCode 
     case 'interrupted':
       return exitCodes.unknown
     case 'refused':
-      return blockers.some(({ heldBy }) => heldBy) ? exitCodes.inUse : exitCodes.configuration
+      return blockers.some(({ is, heldBy }) => heldBy || is === 'fenced')
+        ? exitCodes.inUse
+        : exitCodes.configuration
     case 'cancelled':
     case 'ordered':
     case 'running':

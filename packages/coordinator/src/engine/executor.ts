@@ -12,7 +12,7 @@ import { evolve, fold, goalOf, type RunState } from '../run/run.ts'
 import type { FailurePolicy, Proof, RunEvent, RunOutcome } from '../run/run-event.ts'
 import { judgeWaiver } from '../run/waiver.ts'
 import type { Journal, RunRecord, RunRequest } from './journal.ts'
-import { Hosts, type HostWord } from './hosts.ts'
+import { Hosts, knownOtherwise, type HostWord } from './hosts.ts'
 import { Inbox } from './inbox.ts'
 import type { Heard, Link } from './link.ts'
 
@@ -80,6 +80,8 @@ class Session {
   #fresh: RunEvent[] = []
   /** When a `prove` step was first asked for in this session. */
   readonly #firstAskedMs = new Map<number, number>()
+  /** The newest grant of each host in this session; that a host was silent since does not void it. */
+  readonly #granted = new Map<string, { readonly ledger: string; readonly grant: number }>()
   /** When an action that came to nothing visible was heard to be over. */
   readonly #overAtMs = new Map<string, number>()
   #requestsAtMs = 0
@@ -207,11 +209,20 @@ class Session {
       known.incarnation === incarnation &&
       known.ledger === ledger
     if (isSame) return
-    const wrong = this.#hosts.wrongDefinitions(host, heard.report.definitions)
-    if (wrong.length === 0)
-      return this.#note({ type: 'claimed', host, grant: holder.grant, ledger, incarnation, boot })
-    const reason = `the agent of ${host} knows ${wrong.join(', ')} otherwise or not at all: write it its configuration anew (filo agent-config ${host})`
-    this.#note({ type: 'claim-refused', host, reason, holder: null })
+    if (this.#wasTakenOver(host, ledger, holder.grant)) {
+      void this.#hosts.giveBack(host, holder.grant)
+      return this.#note({ type: 'fenced', host, holder: null })
+    }
+    const reason = this.#hosts.objectionTo(host, heard.report.definitions)
+    if (reason !== undefined) return this.#note({ type: 'claim-refused', host, reason, holder: null })
+    this.#note({ type: 'claimed', host, grant: holder.grant, ledger, incarnation, boot })
+  }
+
+  /** R8: a ledger that gives us a second grant has given the host to somebody else in between, who has ended. */
+  #wasTakenOver(host: string, ledger: string, grant: number): boolean {
+    const before = this.#granted.get(host)
+    this.#granted.set(host, { ledger, grant })
+    return before?.ledger === ledger && before.grant !== grant
   }
 
   #interpretObservations(host: string, services: readonly string[], heard: Heard): void {
@@ -256,6 +267,17 @@ class Session {
     if (passing.has(reason)) {
       const retryAtMs = this.#world.clock.now() + (reason === 'beacon' ? 0 : retryMs)
       return this.#note({ type: 'sealed', step, action, reason: detail, retryAtMs })
+    }
+    if (reason === 'definition' || reason === 'unknown-service') {
+      // The agent was restarted with another configuration, and its next grant would say the same.
+      this.#note({ type: 'sealed', step, action, reason: detail, retryAtMs: this.#world.clock.now() })
+      const { service } = this.#record.plan.steps[step]!
+      return this.#note({
+        type: 'claim-refused',
+        host,
+        reason: knownOtherwise(host, [service]),
+        holder: null,
+      })
     }
     this.#note({ type: 'failed', step, action, reason: `the agent refused (${reason}): ${detail}` })
   }
@@ -388,7 +410,7 @@ const passing: ReadonlySet<string> = new Set(['beacon', 'busy', 'grant', 'storag
 const retryMs = 1000
 
 function unseeable(clock: Clock, host: string, service: string): Observation {
-  const detail = `the agent of ${host} knows ${service} otherwise or not at all: write it its configuration anew (filo agent-config ${host})`
+  const detail = knownOtherwise(host, [service])
   const seenAt = clock.wall().toISOString()
   return { state: 'unknown', live: 'unknown', detail, manager: 'command', heldMs: 0, seenAt }
 }

@@ -95,10 +95,11 @@ export class Hosts {
     return this.#proveSteps.get(name) ?? []
   }
 
-  /** Which of the definitions that the plan relies on a host's agent has otherwise or not at all. */
-  wrongDefinitions(host: string, told: Readonly<Record<string, Sha256>>): string[] {
+  /** What is wrong with the definitions that a host's agent has, if the plan relies on others. */
+  objectionTo(host: string, told: Readonly<Record<string, Sha256>>): string | undefined {
     const wanted = [...this.#lines.get(host)!.definitions]
-    return wanted.filter(([name, digest]) => told[name] !== digest).map(([name]) => name)
+    const wrong = wanted.filter(([name, digest]) => told[name] !== digest).map(([name]) => name)
+    return wrong.length === 0 ? undefined : knownOtherwise(host, wrong)
   }
 
   /** Sends an action that the journal has as sent. */
@@ -203,11 +204,11 @@ export class Hosts {
     const claimed = [...state.hosts].flatMap(([host, known]) =>
       known.kind === 'claimed' ? [{ host, grant: known.grant }] : [],
     )
-    await Promise.all(
-      claimed.map(({ host, grant }) =>
-        this.#ask(host, 'release', { run: this.#run, grant }, releaseTimeoutMs),
-      ),
-    )
+    await Promise.all(claimed.map(({ host, grant }) => this.giveBack(host, grant)))
+  }
+
+  async giveBack(host: string, grant: number): Promise<void> {
+    await this.#ask(host, 'release', { run: this.#run, grant }, releaseTimeoutMs)
   }
 
   #claim(host: string, line: HostLine): void {
@@ -272,6 +273,11 @@ export class Hosts {
     line.beacon = voice.beacon
     if (line.incarnation !== undefined && line.incarnation !== voice.incarnation) this.claimSoon(host)
   }
+}
+
+/** Why a host's agent must not act on these services for the plan, and what to type. */
+export function knownOtherwise(host: string, services: readonly string[]): string {
+  return `the agent of ${host} knows ${services.join(', ')} otherwise or not at all: write it its configuration anew (filo agent-config ${host})`
 }
 
 function definitionsByHost(plan: Plan): Map<string, Map<string, Sha256>> {
