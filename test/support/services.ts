@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { until } from './until.ts'
 
 /** How a test's service behaves; may be changed while it runs. */
@@ -128,6 +130,11 @@ export class Services implements AsyncDisposable {
 
   async untilAsked(name: string, verb: 'start' | 'stop'): Promise<void> {
     await until(`${name} to be asked to ${verb}`, () => this.requests().includes(`${name} ${verb}`))
+  }
+
+  /** Starts the service behind everybody's back. */
+  async start(name: string): Promise<void> {
+    await promisify(execFile)(this.script(name), ['start'])
   }
 
   /** Ends the service behind everybody's back. */

@@ -1,0 +1,179 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { fourInARow } from './support/fleet-file.ts'
+import { openFleet, type Fleet } from './support/fleet.ts'
+import { startRabbitmq, type Rabbitmq } from './support/rabbitmq.ts'
+import { until } from './support/until.ts'
+
+// What nobody means to do to a fleet over a broker: wrong keys and passwords, two operators at once, dead hosts.
+
+let broker: Rabbitmq
+beforeAll(async () => {
+  broker = await startRabbitmq()
+})
+afterAll(() => broker[Symbol.asyncDispose]())
+
+const patience = ['--patience', '3s']
+const downInOrder = ['web down', 'mail down', 'app down', 'db down']
+
+/** Begins to stop the fleet; resolves when mail's script has been asked to, and is held there. */
+async function stopInMidst(fleet: Fleet, ...options: string[]) {
+  fleet.services.hold('mail')
+  const stop = fleet.start(['stop', '--yes', ...options])
+  await fleet.services.untilAsked('mail', 'stop')
+  return stop
+}
+
+test('an agent with a key of its own making is not believed, and nothing is stopped', async () => {
+  await using fleet = await openFleet(broker.url)
+  await fleet.bringUp()
+  rmSync(join(fleet.path, '.state', 'test', 'keys', 'hosts', 'app-host.key'))
+  rmSync(join(fleet.path, '.state', 'test', 'keys', 'hosts', 'app-host.pub'))
+  expect(await fleet.filo('keys')).toMatchObject({ code: 0 })
+  const ended = await fleet.filo('stop', '--yes', ...patience)
+  expect(ended).toMatchObject({ code: 3 })
+  expect(ended.stdout).toContain('app-host')
+  expect(fleet.services.requests()).toEqual([])
+
+  await fleet.configure('app-host')
+  await fleet.agentOf('app').restart()
+  expect(await fleet.filo('resume', '--yes')).toMatchObject({ code: 0 })
+})
+
+test('a wrong password, a missing virtual host and a dead broker end with 69, and never show the password', async () => {
+  await using fleet = await openFleet(broker.url, { db: {} })
+  const file = join(fleet.path, 'filo.yaml')
+  const text = readFileSync(file, 'utf8')
+  const wrong = ['guest:s3cret@', 'guest:guest@'].map((login) => broker.url.replace('guest:guest@', login))
+  const urls = [wrong[0]!, `${wrong[1]!}/nowhere`, broker.url.replace(/:\d+$/, ':1')]
+  for (const url of urls) {
+    writeFileSync(file, text.replace(broker.url, url))
+    const ended = await fleet.filo('start', '--yes')
+    expect(ended).toMatchObject({ code: 69 })
+    expect(ended.stderr).toContain('filo doctor')
+    expect(ended.stderr).not.toContain('s3cret')
+  }
+  expect(fleet.services.requests()).toEqual([])
+})
+
+test('of two stops at once one has the hosts; the other touches nothing, and names who has them', async () => {
+  await using fleet = await openFleet(broker.url)
+  await fleet.bringUp()
+  await using first = await stopInMidst(fleet)
+  const run = await fleet.newestRun()
+  const second = await fleet.filo('stop', '--yes')
+  expect(second).toMatchObject({ code: 75 })
+  expect(second.stdout).toContain(run)
+  fleet.services.letGo('mail')
+  expect(await first.ended).toMatchObject({ code: 0 })
+  expect(fleet.services.requests()).toEqual(['web stop', 'mail stop', 'app stop', 'db stop'])
+})
+
+test('a cancel from another terminal awaits what is in flight, ends with 5, and can be resumed', async () => {
+  await using fleet = await openFleet(broker.url)
+  await fleet.bringUp()
+  await using stop = await stopInMidst(fleet)
+  expect(await fleet.filo('cancel', await fleet.newestRun())).toMatchObject({ code: 0 })
+  fleet.services.letGo('mail')
+  expect(await stop.ended).toMatchObject({ code: 5 })
+  expect(fleet.services.effects()).toEqual(['web down', 'mail down'])
+  expect(await fleet.filo('resume', '--yes')).toMatchObject({ code: 0 })
+  expect(fleet.services.effects()).toEqual(downInOrder)
+})
+
+test('a host that is dead for good can be waived: the rest goes on, and the run says so with 7', async () => {
+  await using fleet = await openFleet(broker.url)
+  await fleet.bringUp()
+  await fleet.agentOf('mail').kill()
+  expect(await fleet.filo('stop', '--yes', ...patience)).toMatchObject({ code: 3 })
+  const run = await fleet.newestRun()
+  const waive = ['waive', run, 'stop mail@mail-host', '--reason', 'the machine burnt down']
+  expect(await fleet.filo(...waive)).toMatchObject({ code: 0 })
+  const ended = await fleet.filo('resume', '--yes', ...patience)
+  expect(ended).toMatchObject({ code: 7 })
+  expect(fleet.services.effects()).toEqual(['web down', 'app down', 'db down'])
+  expect((await fleet.filo('show', run)).stdout).toContain('the machine burnt down')
+})
+
+test('a service revived behind the run is seen before what it needs is stopped, and stopped again by a resume', async () => {
+  await using fleet = await openFleet(broker.url, {
+    db: {},
+    app: { needs: 'db' },
+    log: { needs: 'db' },
+  })
+  const { services } = fleet
+  await fleet.bringUp()
+  services.hold('app')
+  await using stop = fleet.start(['stop', '--yes'])
+  await until('log to be down', () => services.effects().includes('log down'))
+  await services.start('log')
+  // A proof is good for ten seconds; the run must not go on before this one has to be renewed.
+  const revivedAt = performance.now()
+  await until('the proof to be too old', () => performance.now() - revivedAt > 10_500, { timeoutMs: 20_000 })
+  services.letGo('app')
+  const ended = await stop.ended
+  expect(ended).toMatchObject({ code: 2 })
+  expect(ended.stdout).toContain('log@log-host')
+  expect(services.requests()).not.toContain('db stop')
+  expect(await fleet.filo('resume', '--yes')).toMatchObject({ code: 0 })
+  expect(services.effects().slice(-2)).toEqual(['log down', 'db down'])
+})
+
+test('an agent restarted with another definition in mid-run is sent nothing, and the operator is told what to type', async () => {
+  await using fleet = await openFleet(broker.url)
+  await fleet.bringUp()
+  await using stop = await stopInMidst(fleet, ...patience)
+  fleet.declare({ ...fourInARow, app: { needs: 'db', more: 'stop_timeout: 5s' } })
+  await fleet.configure('app-host')
+  await fleet.agentOf('app').restart()
+  fleet.services.letGo('mail')
+  const ended = await stop.ended
+  expect(ended).toMatchObject({ code: 78 })
+  expect(ended.stdout).toContain('filo agent-config app-host')
+  expect(fleet.services.requests()).toEqual(['web stop', 'mail stop'])
+})
+
+test('a host that answers late is waited for', async () => {
+  await using fleet = await openFleet(broker.url)
+  await fleet.bringUp()
+  fleet.agentOf('app').freeze()
+  await using stop = fleet.start(['stop', '--yes'])
+  await stop.untilSays(/app-host/)
+  fleet.agentOf('app').thaw()
+  expect(await stop.ended).toMatchObject({ code: 0 })
+  expect(fleet.services.effects()).toEqual(downInOrder)
+})
+
+test('a coordinator that was frozen while another took its hosts over is fenced: it sends nothing more', async () => {
+  await using fleet = await openFleet(broker.url)
+  await fleet.bringUp()
+  await using first = await stopInMidst(fleet)
+  first.signal('SIGSTOP')
+  const other = fleet.start(['start', 'mail', '--yes', ...patience])
+  expect(await other.ended).toMatchObject({ code: 75 })
+  expect(
+    await fleet.filo('resume', await fleet.newestRun(), '--take-over', '--yes', ...patience),
+  ).toMatchObject({
+    code: 2,
+  })
+  fleet.services.letGo('mail')
+  first.signal('SIGCONT')
+  const ended = await first.ended
+  expect(ended).toMatchObject({ code: 75 })
+  expect(fleet.services.requests()).not.toContain('app stop')
+})
+
+test('an agent whose state was deleted remembers nothing: what it was asked is found out about by looking', async () => {
+  await using fleet = await openFleet(broker.url)
+  await fleet.bringUp()
+  await using stop = await stopInMidst(fleet, '--patience', '1s')
+  await fleet.agentOf('mail').kill()
+  rmSync(fleet.agentOf('mail').stateDir, { recursive: true })
+  fleet.services.letGo('mail')
+  await stop.ended
+  await until('mail to be down', () => !fleet.services.isUp('mail'))
+  await fleet.agentOf('mail').start()
+  expect(await fleet.filo('resume', '--yes')).toMatchObject({ code: 0 })
+  expect(fleet.services.requests()).toEqual(['web stop', 'mail stop', 'app stop', 'db stop'])
+})
