@@ -1,0 +1,38 @@
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { until } from '../support/until.ts'
+import { checkoutOnHosts, type Host } from './host.ts'
+
+// The agent as administrators are told to run it: the unit of the examples, the program in /usr/local/bin, the
+// configuration in /etc/filo.
+
+const unit = new URL('../../examples/systemd/filo-agent.service', import.meta.url)
+const answerTimeoutMs = 60_000
+
+/** Before the first boot. */
+export function installAgent(host: Host): void {
+  host.write('/etc/systemd/system/filo-agent.service', readFileSync(unit, 'utf8'))
+  host.link('/usr/local/bin/filo-agent', `${checkoutOnHosts}/packages/agent/bin/filo-agent`)
+}
+
+/** Gives it what `filo agent-config HOST -o DIR` wrote, and starts it anew. */
+export async function configureAgent(host: Host, dir: string): Promise<void> {
+  for (const name of readdirSync(dir)) {
+    host.write(`/etc/filo/${name}`, readFileSync(join(dir, name), 'utf8'), 0o600)
+  }
+  await host.exec('systemctl', 'enable', '--quiet', 'filo-agent')
+  await host.exec('systemctl', 'restart', 'filo-agent')
+}
+
+/** Waits until the agent's present process answers for its host. */
+export async function untilAgentAnswers(host: Host): Promise<void> {
+  await until(
+    `the agent of ${host.name} to answer`,
+    async () => {
+      const invocation = await host.exec('systemctl', 'show', '--value', '-p', 'InvocationID', 'filo-agent')
+      const log = ['journalctl', '--quiet', '-o', 'cat', `_SYSTEMD_INVOCATION_ID=${invocation.trim()}`]
+      return invocation.trim() !== '' && (await host.exec(...log)).includes('"answering"')
+    },
+    { timeoutMs: answerTimeoutMs, intervalMs: 100 },
+  )
+}

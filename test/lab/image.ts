@@ -1,0 +1,162 @@
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { cacheDir, keyOf } from './cache.ts'
+import { Cgroup } from './cgroup.ts'
+import { run } from './command.ts'
+import { forgetNspawn, nspawnArgs, nspawnEnv } from './nspawn.ts'
+
+// Debian, as a directory that hosts lay their own disks over. Made once, then kept under a name that has the digest
+// of its recipe.
+
+const release = 'bookworm'
+
+const sources = `deb http://deb.debian.org/debian ${release} main
+deb http://deb.debian.org/debian ${release}-updates main
+deb http://deb.debian.org/debian-security ${release}-security main
+`
+
+/** What every host has: systemd as PID 1, and what an administrator would miss on it. */
+const basePackages = [
+  'systemd',
+  'systemd-sysv',
+  'dbus',
+  'libpam-systemd',
+  'iproute2',
+  'iputils-ping',
+  'procps',
+  'netcat-openbsd',
+  'curl',
+  'ca-certificates',
+]
+
+const aptOptions = [
+  // A mirror may be a snapshot of an earlier day.
+  'Acquire::Check-Valid-Until "false"',
+  'Acquire::Languages "none"',
+  'Acquire::Retries "3"',
+  'APT::Install-Recommends "false"',
+]
+
+/** Work that would wake a host up at any time. */
+const maskedTimers = ['apt-daily.timer', 'apt-daily-upgrade.timer', 'dpkg-db-backup.timer', 'fstrim.timer']
+
+const makeTimeoutMs = 600_000
+
+/** Packages installed over the base image, or over another layer. */
+export interface Layer {
+  readonly name: string
+  readonly on?: Layer
+  readonly packages: readonly string[]
+  /** Answers to the questions of the packages, as debconf-set-selections(1) reads them. */
+  readonly answers?: string
+  /** A script for sh(1) that runs before the packages are installed. */
+  readonly before?: string
+}
+
+/** The directories of a layer and all below it, the uppermost first, as overlayfs wants them. Makes what is missing. */
+export async function layersOf(layer: Layer | undefined): Promise<string[]> {
+  if (layer === undefined) return [await baseImage()]
+  const below = await layersOf(layer.on)
+  const made = await keep(`${layer.name}-${keyOf({ layer, sources, basePackages })}`, (dir) =>
+    install(layer, below, dir),
+  )
+  return [made, ...below]
+}
+
+function baseImage(): Promise<string> {
+  const recipe = { sources, basePackages, aptOptions, maskedTimers }
+  return keep(`base-${keyOf(recipe)}`, async (dir) => {
+    const list = join(dirname(dir), 'sources.list')
+    writeFileSync(list, sources)
+    // Its own device nodes, mount and pid namespace: mmdebstrap(1), "root".
+    await run(
+      [
+        'mmdebstrap',
+        '--quiet',
+        '--mode=root',
+        '--variant=apt',
+        `--include=${basePackages.join(',')}`,
+        ...aptOptions.map((option) => `--aptopt=${option}`),
+        '--format=directory',
+        release,
+        dir,
+        list,
+      ],
+      { timeoutMs: makeTimeoutMs },
+    )
+    const mask = maskedTimers.map((timer) => `ln -sf /dev/null etc/systemd/system/${timer}`)
+    await run(['/bin/sh', '-ec', `cd "$0"; ${mask.join('; ')}`, dir])
+  })
+}
+
+/** Makes a directory under another name and renames it when it is complete: what is there can be used. */
+async function keep(name: string, make: (dir: string) => Promise<void>): Promise<string> {
+  const kept = cacheDir('images', name)
+  if (existsSync(kept)) return kept
+  process.stderr.write(`lab: making ${name}, which is kept in ${cacheDir('images')}\n`)
+  mkdirSync(cacheDir('images'), { recursive: true })
+  const work = mkdtempSync(cacheDir('images', '.making-'))
+  try {
+    const dir = join(work, 'image')
+    mkdirSync(dir)
+    await make(dir)
+    // Another lab may have been faster; its work is as good.
+    if (!existsSync(kept)) renameSync(dir, kept)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+  return kept
+}
+
+/** Run by systemd-nspawn, which gives it device nodes of its own; policy-rc.d keeps the packages' daemons from starting. */
+const installation = `
+set -e
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
+apt-get -qq update
+debconf-set-selections < /.answers
+sh -e /.before
+apt-get -qq -y -o Dpkg::Use-Pty=0 install "$@"
+apt-get clean
+rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d /.answers /.before
+`
+
+async function install(layer: Layer, below: readonly string[], upper: string): Promise<void> {
+  const [work, root] = [`${upper}.work`, `${upper}.root`]
+  for (const dir of [work, root]) mkdirSync(dir)
+  const machine = `filo-lab-image-${process.pid}`
+  const cgroup = new Cgroup(machine)
+  cgroup.make()
+  await mountOverlay({ lower: below, upper, work, root })
+  try {
+    writeFileSync(join(root, '.answers'), layer.answers ?? '')
+    writeFileSync(join(root, '.before'), layer.before ?? '')
+    const script = ['/bin/sh', '-c', installation, 'install', ...layer.packages]
+    const argv = [
+      ...cgroup.enter,
+      ...nspawnArgs(root, machine),
+      '--resolv-conf=copy-host',
+      '--as-pid2',
+      ...script,
+    ]
+    await run(argv, { timeoutMs: makeTimeoutMs, env: nspawnEnv })
+  } finally {
+    await cgroup.remove()
+    forgetNspawn(root, machine)
+    await run(['umount', root])
+  }
+}
+
+export interface Overlay {
+  /** The uppermost first. */
+  readonly lower: readonly string[]
+  readonly upper: string
+  readonly work: string
+  readonly root: string
+}
+
+export async function mountOverlay({ lower, upper, work, root }: Overlay): Promise<void> {
+  const options = `lowerdir=${lower.join(':')},upperdir=${upper},workdir=${work}`
+  await run(['mount', '-t', 'overlay', 'filo-lab', '-o', options, root])
+}
