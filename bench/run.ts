@@ -174,6 +174,8 @@ function journalEvents(dir: string, sinceMs: number): AuditEvent[] {
  */
 const hostsPerProcess = 10
 
+const compileCache = fileURLToPath(new URL('../node_modules/.cache/filo', import.meta.url))
+
 interface Agents extends AsyncDisposable {
   /** Since it was last asked for; processor time since they began. */
   traffic(): Promise<Traffic>
@@ -206,7 +208,9 @@ async function startAgents(dir: string, fleet: LayeredFleet): Promise<Agents> {
 
 async function startSome(dir: string, fleet: LayeredFleet, hosts: readonly string[]): Promise<Agents> {
   const path = fileURLToPath(new URL('agents.ts', import.meta.url))
-  const child = fork(path, [fleet.file, join(dir, '.state'), join(dir, 'agents'), ...hosts])
+  // As filo-agent is run: without it an agent keeps what strips types in its memory.
+  const env = { ...process.env, NODE_COMPILE_CACHE: compileCache }
+  const child = fork(path, [fleet.file, join(dir, '.state'), join(dir, 'agents'), ...hosts], { env })
   const ended = once(child, 'exit').then(([code]) => {
     throw new Error(`agents ended with ${code}`)
   })
