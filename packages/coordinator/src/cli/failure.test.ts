@@ -23,10 +23,22 @@ test('each known error has its exit code, and keeps its words', () => {
 })
 
 test('an unknown error shows its stack; of a run it says that the journal is intact and how to carry on', () => {
-  const cause = new Error('database or disk is full')
+  const cause = new Error('an assertion')
   const { code, words } = explainFailure(new RunBroken('r20261120-031500-k7qd', cause))
   expect(code).toBe(1)
-  expect(words).toContain('Error: database or disk is full\n    at ')
+  expect(words).toContain('Error: an assertion\n    at ')
   expect(words).toMatch(/journal of r20261120-031500-k7qd is intact.*filo resume r20261120-031500-k7qd/)
   expect(explainFailure('a string').words).toContain('a string')
+})
+
+test('a disk that is full is no riddle: what failed, what to do, and how to carry on, without a stack', () => {
+  const full = Object.assign(new Error('database or disk is full'), { errcode: 13 })
+  const { code, words } = explainFailure(new RunBroken('r20261120-031500-k7qd', full))
+  expect(code).toBe(1)
+  expect(words).toMatch(
+    /state directory.*database or disk is full\nMake room.*filo resume r20261120-031500-k7qd/,
+  )
+  expect(words).not.toContain('    at ')
+  const noSpace = Object.assign(new Error('no space left'), { code: 'ENOSPC' })
+  expect(explainFailure(noSpace).words).not.toContain('    at ')
 })

@@ -18,12 +18,27 @@ export function explainFailure(error: unknown): { readonly code: ExitCode; reado
     return { code: exitCodes.notPermitted, words: `you may not use ${path} (${code})` }
   }
   const cause = error instanceof RunBroken ? error.cause : error
-  const stack = cause instanceof Error ? cause.stack : String(cause)
   const ways =
     error instanceof RunBroken
       ? `The journal of ${error.run} is intact, and what was sent goes on at the agents; carry on with: filo resume ${error.run}`
       : 'The journals of runs are intact.'
+  if (isStorageFailure(cause)) {
+    const words = `the state directory (--state, FILO_STATE) cannot be written, and what cannot be recorded is not done: ${cause.message}`
+    return { code: exitCodes.internalError, words: `${words}\nMake room there, or put it right. ${ways}` }
+  }
+  const stack = cause instanceof Error ? cause.stack : String(cause)
   return { code: exitCodes.internalError, words: `internal error: ${stack}\n${ways}` }
+}
+
+/** SQLite's primary result codes READONLY, IOERR, FULL, CANTOPEN (https://sqlite.org/rescode.html); a file's errors. */
+const sqliteStorageCodes: ReadonlySet<unknown> = new Set([8, 10, 13, 14])
+const fileStorageCodes: ReadonlySet<unknown> = new Set(['ENOSPC', 'EROFS', 'EDQUOT', 'EIO'])
+
+function isStorageFailure(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false
+  const { errcode, code } = error as { errcode?: unknown; code?: unknown }
+  const primary = typeof errcode === 'number' ? errcode & 0xff : undefined
+  return sqliteStorageCodes.has(primary) || fileStorageCodes.has(code)
 }
 
 const knownFailures: readonly {
