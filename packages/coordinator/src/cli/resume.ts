@@ -26,9 +26,7 @@ export async function resume(
   }
   refuseUnlessAskable(context, choices)
   warnOfChanges(context, record, loaded.fleet)
-  await confirm(context, choices, () =>
-    reportView(reportFromJournal(journal, record), context.stderr.colors),
-  )
+  await confirm(context, choices, () => reportView(reportFromJournal(journal, record), context.stderr.colors))
   await using connection = await openConnection(context, loaded, hostsOf(record.plan))
   const options = sessionOptions(choices, choices.takeOver ? 'any' : 'run')
   return await carry(context, { fleet: loaded.fleet, journal, connection, record }, options)
@@ -42,7 +40,8 @@ function newestUnfinished(journal: Journal): RunRecord {
     const { ended } = stateOf(journal, one)
     return ended !== 'succeeded' && ended !== 'waived'
   })
-  if (record === undefined) throw new Exit(exitCodes.nothingMatched, 'there is no run to resume: all have succeeded')
+  if (record === undefined)
+    throw new Exit(exitCodes.nothingMatched, 'there is no run to resume: all have succeeded')
   return record
 }
 

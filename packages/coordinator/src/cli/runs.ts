@@ -18,7 +18,8 @@ export function runs(context: Context): ExitCode {
   using journal = openJournal(loadFleet(context))
   const reports = journal.runs(newest).map((record) => reportFromJournal(journal, record))
   if (format === 'json') stdout.write(`${JSON.stringify(reports.map(summaryOf), undefined, 2)}\n`)
-  else if (format === 'jsonl') for (const report of reports) stdout.write(`${JSON.stringify(summaryOf(report))}\n`)
+  else if (format === 'jsonl')
+    for (const report of reports) stdout.write(`${JSON.stringify(summaryOf(report))}\n`)
   else if (reports.length === 0) context.stderr.write('there are no runs yet\n')
   else stdout.write(`${formatTable(heading, reports.map(rowOf), columnsOf(context)).join('\n')}\n`)
   return exitCodes.done

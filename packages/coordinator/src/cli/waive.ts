@@ -38,7 +38,11 @@ interface Waiver {
 }
 
 /** Waives a step of a run that nobody carries out; the caller holds its lock. */
-function waiveInJournal(journal: Journal, record: RunRecord, { step, operator, reason }: Waiver): RequestAnswer {
+function waiveInJournal(
+  journal: Journal,
+  record: RunRecord,
+  { step, operator, reason }: Waiver,
+): RequestAnswer {
   const { run, plan } = record
   const verdict = judgeWaiver(stateOf(journal, record), step)
   if (verdict.kind === 'refused') return { accepted: false, detail: verdict.detail }
