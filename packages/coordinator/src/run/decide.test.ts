@@ -250,4 +250,6 @@ test('of proofs of which one is enough, another may fail', () => {
   expect(outcomeOf(take(begun(plan), contradicted, proven, sent(2), done(2, plan)))).toBe('succeeded')
   const both = take(begun(plan), contradicted, { ...contradicted, step: 1 })
   expect(decide(both, 0)).toMatchObject({ send: [], end: 'failed' })
+  const waiver: RunEvent = { type: 'waived', step: 0, operator: 'alice@admin1', reason: 'I looked' }
+  expect(outcomeOf(take(both, waiver, sent(2), done(2, plan)))).toBe('waived')
 })

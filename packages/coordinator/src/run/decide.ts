@@ -233,7 +233,10 @@ export function outcomeOf(state: RunState): RunOutcome {
   const phases = new Set(state.steps.filter((_, index) => !state.spare.has(index)).map(({ phase }) => phase))
   if (phases.has('failed') || phases.has('drifted')) return 'failed'
   if (phases.has('unknown') || phases.has('sent')) return 'unresolved'
-  if (!phases.has('waiting') && !phases.has('sealed')) return phases.has('waived') ? 'waived' : 'succeeded'
+  if (!phases.has('waiting') && !phases.has('sealed')) {
+    // A waiver of a proof that others could have stood in for opened a gate all the same.
+    return state.steps.some(({ phase }) => phase === 'waived') ? 'waived' : 'succeeded'
+  }
   const hosts = [...dueHosts(state)]
   if (hosts.some(({ kind }) => kind === 'refused' || kind === 'fenced')) return 'refused'
   if (hosts.some(({ kind }) => kind === 'silent')) return 'unresolved'
