@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { cut, type ProcessRef } from '@filo/protocol'
+import { cut, systemClock, type ProcessRef } from '@filo/protocol'
 import { printable } from './printable.ts'
 
 // The machine's processes, by /proc (proc_pid_stat(5)).
@@ -10,6 +10,8 @@ export interface ProcessStat {
   /** As the kernel keeps it: 15 bytes of the program's file name, whatever it calls itself since. */
   readonly name: string
   readonly zombie: boolean
+  /** The parent; 0 of a process that has none here. */
+  readonly ppid: number
   readonly pgid: number
   readonly startTicks: number
 }
@@ -17,6 +19,14 @@ export interface ProcessStat {
 /** When a process began, in clock ticks since boot; undefined where there is none. A zombie still has it. */
 export function startTicks(pid: number): number | undefined {
   return readStat(pid)?.startTicks
+}
+
+/** proc_pid_stat(5) counts in units of USER_HZ, which is 100 on every architecture that Node runs on. */
+const ticksPerSecond = 100
+
+/** How long ago a process began, by the boot clock, milliseconds. */
+export function ageMs({ startTicks: ticks }: ProcessStat): number {
+  return Math.max(0, systemClock.sinceBoot() - (ticks * 1000) / ticksPerSecond)
 }
 
 const interpreter = /^(?:ba|da|k|z)?sh$|^(?:python|perl|ruby|node|php)[\d.]*$/
@@ -62,6 +72,7 @@ export function readStat(pid: number): ProcessStat | undefined {
     pid,
     name: text.slice(text.indexOf('(') + 1, close),
     zombie: fields[0] === 'Z' || fields[0] === 'X',
+    ppid: Number(fields[1]),
     pgid: Number(fields[2]),
     startTicks: Number(fields[19]),
   }

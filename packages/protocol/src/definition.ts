@@ -50,16 +50,82 @@ export const CommandDefinition = z.strictObject({
 })
 export type CommandDefinition = z.infer<typeof CommandDefinition>
 
+export const DaemontoolsDefinition = z.strictObject({
+  kind: z.literal('daemontools'),
+  /** The service directory, as svc and svstat are given it. */
+  service: z.string().startsWith('/'),
+})
+export type DaemontoolsDefinition = z.infer<typeof DaemontoolsDefinition>
+
+const Components = z.array(z.string().min(1)).max(64)
+
+// The defaults are what GreenArrow's manual shows.
+const GreenarrowMta = z.strictObject({
+  kind: z.literal('greenarrow'),
+  part: z.literal('mta'),
+  hvmailInit: z.string().startsWith('/').default('/var/hvmail/bin/hvmail_init'),
+  /** Components that may be DOWN while the MTA runs. */
+  expectedDown: Components.default(['hvmail-dnscache', 'hvmail-qmail-smtpd3']),
+  /** Components that are started and stopped by other means: the MTA's state does not depend on theirs. */
+  apart: Components.default(['hvmail-httpd', 'hvmail-postgres', 'hvmail-studio-worker']),
+  /** The service directory of the disk queue's qmail-send, which lives on after the MTA's stop. */
+  diskQueue: z.string().startsWith('/').default('/service/hvmail-disk-qmail-send'),
+  /** How long a stop waits for the disk queue. Longer is harmless, and said. */
+  diskQueueWaitMs: Milliseconds.default(60_000),
+})
+export type GreenarrowMta = z.infer<typeof GreenarrowMta>
+
+const GreenarrowPostgres = z.strictObject({
+  kind: z.literal('greenarrow'),
+  part: z.literal('postgres'),
+  postgresManager: z.string().startsWith('/').default('/var/hvmail/bin/hvmail_postgres_manager'),
+  /** Only asked for its status. */
+  hvmailInit: z.string().startsWith('/').default('/var/hvmail/bin/hvmail_init'),
+  /** PostgreSQL's own row in that status. */
+  component: z.string().min(1).default('hvmail-postgres'),
+})
+export type GreenarrowPostgres = z.infer<typeof GreenarrowPostgres>
+
+/** A part of GreenArrow Engine that has commands of its own. Its HTTP server is a daemontools service. */
+export const GreenarrowDefinition = z.discriminatedUnion('part', [GreenarrowMta, GreenarrowPostgres])
+export type GreenarrowDefinition = z.infer<typeof GreenarrowDefinition>
+
+/** A service of Canopsis: an LSB script where there is one of that name, else a program or group of supervisord. */
+export const CanopsisDefinition = z.strictObject({
+  kind: z.literal('canopsis'),
+  name: z.string().min(1),
+  /** `~/etc/init.d` of the user that Canopsis runs as. */
+  dir: z.string().startsWith('/'),
+  /** As in the definition of a supervisord service. */
+  socket: z.string().min(1),
+  username: z.string().optional(),
+  password: z.string().optional(),
+  /** A group's programs all at once (`mstart`, `mstop`), rather than in series. */
+  together: z.boolean().default(false),
+})
+export type CanopsisDefinition = z.infer<typeof CanopsisDefinition>
+
 /** Everything that says how one manager runs one service. */
 export const ManagerDefinition = z.discriminatedUnion('kind', [
   SystemdDefinition,
   LsbDefinition,
   SupervisordDefinition,
+  DaemontoolsDefinition,
   CommandDefinition,
+  GreenarrowDefinition,
+  CanopsisDefinition,
 ])
 export type ManagerDefinition = z.infer<typeof ManagerDefinition>
 
-export const ManagerKind = z.enum(['systemd', 'lsb', 'supervisord', 'command'])
+export const ManagerKind = z.enum([
+  'systemd',
+  'lsb',
+  'supervisord',
+  'daemontools',
+  'command',
+  'greenarrow',
+  'canopsis',
+])
 export type ManagerKind = z.infer<typeof ManagerKind>
 
 /** Proof of readiness beyond the manager's word; all that are given must pass. */

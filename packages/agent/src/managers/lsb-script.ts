@@ -77,6 +77,6 @@ export async function attemptByScript(
 }
 
 /** The script or its interpreter is not there or may not be executed; anything else may pass. */
-function isMissing(exit: Exit): boolean {
+export function isMissing(exit: Exit): boolean {
   return exit.kind === 'not-started' && ['ENOENT', 'EACCES', 'ENOTDIR'].includes(exit.code)
 }

@@ -60,6 +60,12 @@ export interface Manager<Definition extends ManagerDefinition = ManagerDefinitio
   /** Asks for the service to stop. Returns when the manager has answered, which may be before it has stopped. */
   stop(definition: Definition, act: Act): Promise<Attempt>
   /**
+   * Whether what was stopped through this manager has to be started through it, even if it runs again by another hand
+   * meanwhile: its stop also stops or pauses what only its start resumes. Such a start is owed, and the ledger
+   * remembers it. Absent where a start does nothing to what runs.
+   */
+  owesStart?(definition: Definition): boolean
+  /**
    * Whether the process `pid` is part of the service: an agent refuses to stop what it is part of itself.
    * Absent where the manager cannot contain an agent.
    */

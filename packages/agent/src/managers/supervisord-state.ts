@@ -35,7 +35,7 @@ export function see(definition: SupervisordDefinition, infos: readonly ProcessIn
     const detail = `supervisord knows no ${name}: check its configuration and run supervisorctl update`
     return { state: 'missing', live: 'unknown', detail: cut(detail) }
   }
-  return definition.program === undefined ? seeGroup(members) : seeProgram(first)
+  return members.length === 1 ? seeProgram(first) : seeGroup(members)
 }
 
 /** supervisorctl lets a program be named alone where its group has the same name. */

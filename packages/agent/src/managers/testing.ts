@@ -22,6 +22,8 @@ export interface Harness extends AsyncDisposable {
   readonly dir: string
   /** Makes a service that does not run yet; its daemon is one of `writeDaemon` by the same name. Names: a, b. */
   declare(name: string, behaviour: Behaviour): ManagerDefinition
+  /** Whether the manager starts again what has ended by itself. */
+  readonly revives?: true
   /** A service of which the manager knows nothing. */
   readonly undeclared: ManagerDefinition
 }
@@ -199,11 +201,20 @@ function testStates(on: Subject): void {
     expect(ledgerOf(on.harness.dir)).toEqual(['begin a'])
   })
 
-  test('a service that dies by itself is seen to have failed', async () => {
+  test('a service that dies by itself is seen to have failed, or runs again and was never stopped', async () => {
     const definition = await on.run('plain')
-    process.kill(on.pid()!, 'SIGKILL')
-    await until('the failure to be seen', async () => (await on.see(definition)).state === 'failed')
-    expect(await on.verdict(definition, 'running')).toBe('contradicts')
+    const pid = on.pid()!
+    process.kill(pid, 'SIGKILL')
+    if (on.harness.revives) {
+      await until('the next daemon', async () => {
+        expect((await on.see(definition)).live).toBe('yes')
+        return on.pid() !== undefined && on.pid() !== pid
+      })
+      await on.untilProven(definition, 'running')
+    } else {
+      await until('the failure to be seen', async () => (await on.see(definition)).state === 'failed')
+      expect(await on.verdict(definition, 'running')).toBe('contradicts')
+    }
   })
 }
 

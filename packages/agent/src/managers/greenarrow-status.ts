@@ -1,0 +1,179 @@
+import { cut, type GreenarrowMta } from '@filo/protocol'
+import type { Sighting } from './manager.ts'
+
+// What `hvmail_init status` prints: a table of queues, two summary lines, a table of components.
+
+export interface Queue {
+  readonly name: string
+  readonly isStarted: boolean
+  readonly hasOkFile: boolean
+  /** True also where the queue needs no RAM disk. */
+  readonly hasRamdisk: boolean
+}
+
+export interface Component {
+  readonly name: string
+  /** `UP`, `DOWN`, or a word that is not known. */
+  readonly primary: string
+  /** Absent where the component keeps no log of its own. */
+  readonly log?: string
+}
+
+export interface GreenarrowStatus {
+  readonly overall: string
+  readonly license: string
+  readonly queues: readonly Queue[]
+  readonly components: readonly Component[]
+}
+
+/** Reads the whole output, or nothing: half a table would prove what the other half contradicts. */
+export function readGreenarrowStatus(text: string): GreenarrowStatus | undefined {
+  const parts =
+    /^\s*QUEUE\s+SERVICE\s+STARTED\s+OK\s+FILE\s+EXISTS\s+RAMDISK\s+ACTIVE\s+(?<queues>.*?)\s*OVERALL\s+STATUS:\s*(?<overall>\S+)\s+LICENSE:\s*(?<license>.*?)\s*SERVICES:\s+Name\s+Primary\s+Service\s+Status\s+Log\s+Service\s+Status\s+(?<components>.*?)\s*$/s.exec(
+      text,
+    )?.groups
+  const queues = readAll(parts?.['queues'], /([\w-]+)\s+(yes|no)\s+(yes|no)\s+(yes|no|n\/a)(?:\s+|$)/y)
+  const components = readAll(parts?.['components'], /([a-z][\w.-]*)\s+([A-Z]+)(?:\s+([A-Z]+))?(?:\s+|$)/y)
+  if (parts === undefined || queues.length === 0 || components.length === 0) return undefined
+  return {
+    overall: parts['overall']!,
+    license: parts['license']!,
+    queues: queues.map(([, name, started, ok, ramdisk]) => ({
+      name: name!,
+      isStarted: started === 'yes',
+      hasOkFile: ok === 'yes',
+      hasRamdisk: ramdisk !== 'no',
+    })),
+    components: components.map(([, name, primary, log]) => ({
+      name: name!,
+      primary: primary!,
+      ...(log !== undefined && { log }),
+    })),
+  }
+}
+
+/** The matches of a sticky pattern from the beginning of the text to its end; none where something is between them. */
+function readAll(text: string | undefined, row: RegExp): RegExpExecArray[] {
+  const rows: RegExpExecArray[] = []
+  row.lastIndex = 0
+  while (text !== undefined && row.lastIndex < text.length) {
+    const match = row.exec(text)
+    if (match === null) return []
+    rows.push(match)
+  }
+  return rows
+}
+
+/** The disk queue's qmail-send: `ending` after the stop, when it writes down when to try its messages again. */
+export type DiskQueue = 'running' | 'ending' | 'stopped' | 'unknown'
+
+/** How many components a detail has room for. */
+const namedAtMost = 5
+
+/** Whether the MTA runs, is stopped, or is neither, and which components are in the way of either. */
+export function judgeMta(
+  status: GreenarrowStatus,
+  diskQueue: DiskQueue,
+  { expectedDown, apart, diskQueue: directory }: GreenarrowMta,
+): Sighting {
+  const unclear = status.components.filter(({ primary, log = 'UP' }) => !isKnown(primary) || !isKnown(log))
+  if (unclear.length > 0) {
+    return unknown(
+      `hvmail_init status has words that are not known: ${unclear.map(({ name }) => name).join(', ')}`,
+    )
+  }
+  const own = status.components.filter(({ name }) => !apart.includes(name))
+  const lacking = [
+    ...(status.overall === 'up' ? [] : [`overall status ${status.overall}`]),
+    ...(diskQueue === 'ending' ? ['disk queue ending'] : []),
+    ...status.queues.filter((queue) => !isUp(queue)).map(({ name }) => `queue ${name} not ready`),
+    ...own
+      .filter(
+        ({ name, primary, log = 'UP' }) =>
+          !expectedDown.includes(name) && !(primary === 'UP' && log === 'UP'),
+      )
+      .map(({ name, primary }) => (primary === 'UP' ? `${name}'s log DOWN` : `${name} DOWN`)),
+  ]
+  const diskComponent = directory.slice(directory.lastIndexOf('/') + 1)
+  const left = own.filter(
+    ({ name, primary }) => primary === 'UP' && !(name === diskComponent && diskQueue === 'ending'),
+  )
+  const licence =
+    status.license === 'current' ? {} : { warnings: [`GreenArrow's license: ${status.license}`] }
+  if (lacking.length === 0) {
+    const up = own.filter(({ primary }) => primary === 'UP').length
+    return {
+      state: 'running',
+      live: 'yes',
+      detail: `up: ${up} of ${own.length} components, the others down by design`,
+      ...licence,
+    }
+  }
+  if (left.length > 0) {
+    const detail = `neither up nor down: ${some(lacking)}; up: ${some(left.map(({ name }) => name))}`
+    return { state: 'failed', live: 'yes', detail: cut(detail), ...licence }
+  }
+  return judgeStopped(own.length, diskQueue, directory)
+}
+
+function some(names: readonly string[]): string {
+  const named = names.slice(0, namedAtMost)
+  return [...named, ...(names.length > named.length ? [`${names.length - named.length} more`] : [])].join(
+    ', ',
+  )
+}
+
+/** All components are down; the disk queue may live on, which does no harm (the manual, "Stopping"). */
+function judgeStopped(components: number, diskQueue: DiskQueue, directory: string): Sighting {
+  const detail = `down: all ${components} components`
+  switch (diskQueue) {
+    case 'stopped':
+      return { state: 'stopped', live: 'no', detail }
+    case 'ending': {
+      const warning =
+        'the disk queue’s qmail-send still writes down when to try its messages again; it ends by itself, and ending ' +
+        'the machine before does no harm'
+      return {
+        state: 'stopped',
+        live: 'no',
+        detail: `${detail}; the disk queue is ending`,
+        warnings: [warning],
+      }
+    }
+    case 'running':
+      return {
+        state: 'failed',
+        live: 'yes',
+        detail: `${detail}, but the disk queue's qmail-send runs (${directory})`,
+      }
+    case 'unknown':
+      return unknown(`${detail}, but svstat cannot tell of the disk queue: look at ${directory}`)
+  }
+}
+
+/** Whether PostgreSQL runs, by its row alone. */
+export function judgePostgres({ components }: GreenarrowStatus, name: string): Sighting {
+  const row = components.find((component) => component.name === name)
+  switch (row?.primary) {
+    case 'UP':
+      return { state: 'running', live: 'yes', detail: `${name} UP` }
+    case 'DOWN':
+      return { state: 'stopped', live: 'no', detail: `${name} DOWN` }
+    case undefined:
+      return { state: 'missing', live: 'unknown', detail: `hvmail_init status has no component ${name}` }
+    default:
+      return unknown(`${name} ${row!.primary}: a word that is not known`)
+  }
+}
+
+export function unknown(detail: string): Sighting {
+  return { state: 'unknown', live: 'unknown', detail: cut(detail) }
+}
+
+function isUp({ isStarted, hasOkFile, hasRamdisk }: Queue): boolean {
+  return isStarted && hasOkFile && hasRamdisk
+}
+
+function isKnown(word: string): boolean {
+  return word === 'UP' || word === 'DOWN'
+}

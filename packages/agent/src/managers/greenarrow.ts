@@ -1,0 +1,119 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { GreenarrowDefinition, GreenarrowMta } from '@filo/protocol'
+import { describeExit, look } from '../exec.ts'
+import { askSvstat } from './daemontools.ts'
+import {
+  judgeMta,
+  judgePostgres,
+  readGreenarrowStatus,
+  unknown,
+  type DiskQueue,
+  type GreenarrowStatus,
+} from './greenarrow-status.ts'
+import { attemptByScript, isMissing, missing } from './lsb-script.ts'
+import type { Act, Attempt, Manager, Sighting } from './manager.ts'
+
+// GreenArrow Engine, by the programs that its manual names: hvmail_init for the MTA, hvmail_postgres_manager for
+// PostgreSQL and what depends on it. The state of both is in one table, that of `hvmail_init status`.
+
+export const greenarrow: Manager<GreenarrowDefinition> = {
+  kind: 'greenarrow',
+  observe,
+  start,
+  stop,
+  // The manager of PostgreSQL resumes what it stopped or paused itself only when it is told to start.
+  owesStart: ({ part }) => part === 'postgres',
+}
+
+const statusTimeoutMs = 8000
+/** How often the table is asked for while a start or the disk queue is waited for: each is a run of hvmail_init. */
+const lookAgainMs = 1000
+
+async function observe(
+  definitions: readonly GreenarrowDefinition[],
+  signal: AbortSignal,
+): Promise<Sighting[]> {
+  const statuses = new Map<string, ReturnType<typeof askStatus>>()
+  for (const { hvmailInit } of definitions) {
+    if (!statuses.has(hvmailInit)) statuses.set(hvmailInit, askStatus(hvmailInit, signal))
+  }
+  return await Promise.all(
+    definitions.map(async (definition) => {
+      const [status, diskQueue] = await Promise.all([
+        statuses.get(definition.hvmailInit)!,
+        definition.part === 'mta' ? seeDiskQueue(definition, signal) : undefined,
+      ])
+      if ('state' in status) return status
+      return definition.part === 'mta'
+        ? judgeMta(status, diskQueue!, definition)
+        : judgePostgres(status, definition.component)
+    }),
+  )
+}
+
+/** The table, or what can be said where there is none. */
+async function askStatus(hvmailInit: string, signal: AbortSignal): Promise<GreenarrowStatus | Sighting> {
+  const { exit, stdout } = await look([hvmailInit, 'status'], { signal, timeoutMs: statusTimeoutMs })
+  if (isMissing(exit)) return missing(hvmailInit, describeExit(exit))
+  if (exit.kind !== 'exited') return unknown(`${hvmailInit} status: ${describeExit(exit)}`)
+  return (
+    readGreenarrowStatus(stdout) ??
+    unknown(`${hvmailInit} status (${describeExit(exit)}) printed no table that can be read: run it by hand`)
+  )
+}
+
+/** By supervise's own word: the table does not tell a queue that is ending from one that runs. */
+async function seeDiskQueue({ diskQueue }: GreenarrowMta, signal: AbortSignal): Promise<DiskQueue> {
+  const answer = await askSvstat([diskQueue], signal)
+  const supervised = Array.isArray(answer) ? answer[0]!.supervised : undefined
+  if (supervised?.kind === 'up') return supervised.isWantedDown ? 'ending' : 'running'
+  if (supervised?.kind === 'down') return supervised.isWantedUp ? 'running' : 'stopped'
+  return 'unknown'
+}
+
+/** For the MTA ends when all of its components are up: some come up after hvmail_init has returned. */
+async function start(definition: GreenarrowDefinition, action: Act): Promise<Attempt> {
+  if (definition.part === 'postgres') {
+    return await attemptByScript([definition.postgresManager, 'start'], 'start', action)
+  }
+  const attempt = await attemptByScript([definition.hvmailInit, 'start'], 'start', action)
+  let said = ''
+  while (attempt.accepted && !action.signal.aborted) {
+    const [seen] = await observe([definition], action.signal)
+    if (seen!.state === 'running') break
+    if (seen!.detail !== said) action.onLine(seen!.detail)
+    said = seen!.detail
+    await pause(action.signal)
+  }
+  return attempt
+}
+
+async function stop(definition: GreenarrowDefinition, action: Act): Promise<Attempt> {
+  if (definition.part === 'postgres') {
+    return await attemptByScript([definition.postgresManager, 'stop'], 'stop', action)
+  }
+  const attempt = await attemptByScript([definition.hvmailInit, 'stop'], 'stop', action)
+  if (attempt.accepted) await awaitDiskQueue(definition, action)
+  return attempt
+}
+
+async function awaitDiskQueue(definition: GreenarrowMta, { signal, onLine }: Act): Promise<void> {
+  const startedAt = performance.now()
+  const { diskQueueWaitMs } = definition
+  for (let isSaid = false; !signal.aborted; isSaid = true) {
+    if ((await seeDiskQueue(definition, signal)) !== 'ending') return
+    if (performance.now() - startedAt >= diskQueueWaitMs) {
+      onLine(
+        `the disk queue has not ended within ${diskQueueWaitMs / 1000} s: that does no harm, and is not waited for`,
+      )
+      return
+    }
+    if (!isSaid) onLine('the disk queue is ending: it writes down when to try its messages again')
+    await pause(signal)
+  }
+}
+
+/** Returns early where the action's time is up. */
+async function pause(signal: AbortSignal): Promise<void> {
+  await delay(lookAgainMs, undefined, { signal }).catch(() => {})
+}
