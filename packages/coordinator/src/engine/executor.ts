@@ -192,13 +192,16 @@ class Session {
 
   #interpretClaim(host: string, heard: Heard): void {
     const known = this.#state.hosts.get(host)
+    // Whoever is fenced stays so: an answer from before, or silence, does not give the host back.
+    if (known?.kind === 'fenced') return
     if (heard.kind === 'silent') {
       if (known?.kind === 'silent' && known.reason === heard.reason) return
       return this.#note({ type: 'silent', host, reason: heard.reason, atMs: heard.askedAtMs })
     }
     if (heard.kind === 'refusal') {
-      const { detail, holder } = heard.refusal
-      if (known?.kind === 'claimed') return this.#note({ type: 'fenced', host, holder })
+      const { reason, detail, holder } = heard.refusal
+      if (known?.kind === 'claimed' && reason === 'claimed')
+        return this.#note({ type: 'fenced', host, holder })
       return this.#note({ type: 'claim-refused', host, reason: detail, holder })
     }
     const { holder, ledger, incarnation, boot } = heard.report
@@ -262,8 +265,10 @@ class Session {
       if (isOurs) this.#hosts.claimSoon(host)
       else if (this.#state.hosts.get(host)?.kind === 'claimed') this.#note({ type: 'fenced', host, holder })
     }
-    // A refusal that bars nothing says nothing of what another copy of the command may have done.
-    if (!sealed || !this.#isWaitedFor(step, action)) return
+    // A refusal that bars nothing says nothing of what another copy of the command may have done; nor does that of
+    // a ledger which is new (R6).
+    const isSameLedger = answer.body.ledger === this.#state.steps[step]!.action?.ledger
+    if (!sealed || !isSameLedger || !this.#isWaitedFor(step, action)) return
     if (passing.has(reason)) {
       const retryAtMs = this.#world.clock.now() + (reason === 'beacon' ? 0 : retryMs)
       return this.#note({ type: 'sealed', step, action, reason: detail, retryAtMs })
