@@ -191,6 +191,14 @@ test('a prove step is observed, and what needs it waits for that', () => {
   expect(decide(state, 0)).toMatchObject({ send: [1], observe: [] })
 })
 
+test('a start of a restart that is tried again does not wait for its instance to be stopped once more', () => {
+  const plan = planOf([step('stop app@a1'), step('start app@a1', { needs: [0] })])
+  const state = take(begun(plan), sent(0), done(0, plan), sent(1), failed(1), opened(2), claimed('a1'))
+  const up = { ...proof(seen('running'), 5, 2) }
+  take(state, { type: 'observed', service: 'app', host: 'a1', proof: up })
+  expect(decide(state, 6)).toMatchObject({ send: [1], observe: [] })
+})
+
 const hookOf = (at: HookStep['at'], around: number, needs: number[]): HookStep => ({
   kind: 'hook',
   at,
@@ -213,6 +221,15 @@ test('a hook before a stop runs only when there is something to stop', () => {
   expect(decide(state, 0)).toMatchObject({ send: [], observe: [1], unneeded: [] })
   expect(decide(take(state, saw('stopped')), 0)).toMatchObject({ unneeded: [0], send: [] })
   expect(decide(take(state, saw('running')), 0)).toMatchObject({ unneeded: [], send: [0] })
+})
+
+test('a hook that never began may turn out to have nothing to do', () => {
+  const plan = planOf([hookOf('before_stop', 1, []), step('stop web@w1', { needs: [0] })])
+  const state = take(begun(plan), saw('running'), sent(0))
+  take(state, { type: 'sealed', step: 0, action: actionOf(1), reason: 'busy', retryAtMs: 0 }, saw('stopped'))
+  expect(decide(state, 0)).toMatchObject({ unneeded: [0] })
+  take(state, { type: 'done', step: 0, outcome: 'unneeded', reason: '' })
+  expect(decide(state, 0)).toMatchObject({ send: [1] })
 })
 
 test('a hook after a stop runs only when something was stopped', () => {

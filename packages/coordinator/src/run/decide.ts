@@ -161,7 +161,12 @@ class Proofs {
 
   /** The steps that this step needs and whose proof must be asked for again. */
   missingFor(index: number): readonly number[] {
-    return this.#missingAmong(this.#state.plan.steps[index]!.needs, undefined)
+    const { plan, steps } = this.#state
+    const step = plan.steps[index]!
+    const missing = this.#missingAmong(step.needs, undefined)
+    if (step.kind === 'hook' || steps[index]!.action === undefined) return missing
+    // The start of a restart has been sent: that its own stop left the instance stopped is past.
+    return missing.filter((needed) => !isSameInstance(plan.steps[needed]!, step))
   }
 
   #missingAmong(nodes: readonly number[], enough: number | undefined): readonly number[] {
@@ -210,6 +215,10 @@ class Proofs {
     const settleMs = this.#state.plan.services[step.service]?.settleMs ?? 0
     return proof !== undefined && judge(proof.observation, goal, settleMs) === 'proves'
   }
+}
+
+function isSameInstance(one: Step, other: Step): boolean {
+  return one.service === other.service && placeOf(one) === placeOf(other)
 }
 
 function placeOf(step: Step): string {

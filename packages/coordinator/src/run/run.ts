@@ -13,7 +13,7 @@ export type Phase = 'waiting' | 'sent' | 'done' | 'failed' | 'unknown' | 'sealed
 /** What a step may come from; anything else is an error of the journal. */
 const mayFollow: Record<StepEvent['type'], readonly Phase[]> = {
   sent: ['waiting', 'sealed', 'failed', 'drifted'], // always a new action
-  done: ['waiting', 'sent', 'unknown'], // from waiting: what a `prove` saw, or a hook with nothing to do
+  done: ['waiting', 'sent', 'unknown', 'sealed'], // without an action: what a `prove` saw, a hook with nothing to do
   failed: ['waiting', 'sent', 'unknown'],
   unknown: ['waiting', 'sent', 'unknown'], // from unknown: for another reason
   sealed: ['sent', 'unknown'],
