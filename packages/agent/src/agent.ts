@@ -22,7 +22,7 @@ import type { Logger } from 'pino'
 import { Actions, type Listener, type Subject } from './actions.ts'
 import { Beacons } from './beacon.ts'
 import { Claims } from './claims.ts'
-import type { Ledger } from './ledger.ts'
+import { isLedgerFailure, type Ledger } from './ledger.ts'
 import type { Manager } from './managers/manager.ts'
 import { lookTimeoutMs } from './observer.ts'
 import type { Stage } from './perform.ts'
@@ -132,10 +132,13 @@ export class Agent implements AsyncDisposable {
     }
     if (this.#handling >= commandsAtOnce) return this.#reject('overload')
     this.#handling += 1
-    void this.#handle(command, { coordinator: command.body.coordinator, inReplyTo: hash })
+    const origin = { coordinator: command.body.coordinator, inReplyTo: hash }
+    void this.#handle(command, origin)
       .catch((error: unknown) => {
         this.#world.log.error({ err: error, command: command.type }, 'a command could not be handled')
+        if (isLedgerFailure(error)) this.#voice.refuse(origin, command.type, 'storage', unwritable(error))
       })
+      .catch((error: unknown) => this.#world.log.error({ err: error }, 'a refusal could not be said'))
       .finally(() => {
         this.#handling -= 1
       })
@@ -276,7 +279,7 @@ export class Agent implements AsyncDisposable {
       )
     } catch (error) {
       this.#world.log.error({ err: error, ...labels(act) }, 'the start could not be recorded')
-      return { reason: 'storage', detail: `the ledger cannot be written: ${String(error)}` }
+      return { reason: 'storage', detail: unwritable(error) }
     }
   }
 
@@ -379,6 +382,10 @@ export class Agent implements AsyncDisposable {
     }
     this.#voice.refuse(origin, 'act', reason, detail, { action: act.action, sealed })
   }
+}
+
+function unwritable(error: unknown): string {
+  return `the ledger cannot be written: ${error instanceof Error ? error.message : String(error)}`
 }
 
 function hookName(service: string, at: string): string {

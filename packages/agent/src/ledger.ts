@@ -245,6 +245,11 @@ export class LedgerInUse extends Error {
   override name = 'LedgerInUse'
 }
 
+/** Whether an error is SQLite's own: the disk is full, the file is damaged. */
+export function isLedgerFailure(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error
+}
+
 function isBusy(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && error.errcode === 5
 }
