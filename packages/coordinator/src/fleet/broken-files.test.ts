@@ -416,7 +416,9 @@ services:
   [
     'no manager',
     db('hosts: db1'),
-    ['5:3: services.db: no manager; expected one of systemd, lsb, supervisord, command'],
+    [
+      '5:3: services.db: no manager; expected one of systemd, lsb, supervisord, daemontools, command, greenarrow, canopsis',
+    ],
   ],
   [
     'two managers',
@@ -434,17 +436,17 @@ supervisord: app`),
   ],
   [
     'a manager that there is not',
-    db('hosts: db1, daemontools: db'),
+    db('hosts: db1, monit: db'),
     [
-      '5:3: services.db: no manager; expected one of systemd, lsb, supervisord, command',
-      '5:21: services.db: unknown key "daemontools"; the managers are systemd, lsb, supervisord, command, the other keys hosts, needs, enough, keep, carries, ready, start_timeout, stop_timeout, settle, hooks',
+      '5:3: services.db: no manager; expected one of systemd, lsb, supervisord, daemontools, command, greenarrow, canopsis',
+      '5:21: services.db: unknown key "monit"; the managers are systemd, lsb, supervisord, daemontools, command, greenarrow, canopsis, the other keys hosts, needs, enough, keep, carries, ready, start_timeout, stop_timeout, settle, hooks',
     ],
   ],
   [
     'a misspelt manager',
     db('hosts: db1, systmd: db.service'),
     [
-      '5:3: services.db: no manager; expected one of systemd, lsb, supervisord, command',
+      '5:3: services.db: no manager; expected one of systemd, lsb, supervisord, daemontools, command, greenarrow, canopsis',
       '5:21: services.db: unknown key "systmd"; did you mean "systemd"?',
     ],
   ],
@@ -507,6 +509,51 @@ supervisord: app`),
     'together that is no boolean',
     db('hosts: db1, supervisord: { group: a, together: 1 }'),
     ['5:56: services.db.supervisord.together: expected true or false; found the number 1'],
+  ],
+  [
+    'daemontools with a relative path',
+    db('hosts: db1, daemontools: service/db'),
+    [
+      '5:34: services.db.daemontools: expected a service directory of daemontools: an absolute path, or a name in /service; found "service/db"',
+    ],
+  ],
+  [
+    'greenarrow with a part that it does not have',
+    db('hosts: db1, greenarrow: http'),
+    ['5:33: services.db.greenarrow: expected mta, postgres, or { part: mta | postgres, ... }; found "http"'],
+  ],
+  [
+    'greenarrow without a part',
+    db('hosts: db1, greenarrow: { apart: [hvmail-rpc] }'),
+    [
+      '5:33: services.db.greenarrow: expected mta, postgres, or { part: mta | postgres, ... }; found a mapping',
+    ],
+  ],
+  [
+    "greenarrow's PostgreSQL with a key of its MTA",
+    db('hosts: db1, greenarrow: { part: postgres, apart: [hvmail-rpc] }'),
+    ['5:51: services.db.greenarrow: unknown key "apart"; did you mean "part"?'],
+  ],
+  [
+    'greenarrow with a component that is no name',
+    db('hosts: db1, greenarrow: { part: mta, expected_down: [hvmail rpc] }'),
+    [
+      '5:62: services.db.greenarrow.expected_down[0]: expected a list of components as `hvmail_init status` names them; found "hvmail rpc"',
+    ],
+  ],
+  [
+    'canopsis without a directory of scripts',
+    db('hosts: db1, canopsis: { name: web, socket: /run/s.sock }'),
+    [
+      '5:21: services.db.canopsis: "dir" is missing; expected the directory of init scripts, an absolute path',
+    ],
+  ],
+  [
+    'canopsis with a star for a group',
+    db('hosts: db1, canopsis: { name: "engines*", dir: /opt/init.d, socket: /run/s.sock }'),
+    [
+      '5:39: services.db.canopsis.name: expected a service of Canopsis: an init script, or a program or group of supervisord; found "engines*"',
+    ],
   ],
   [
     'a shell string as a command',
@@ -754,7 +801,7 @@ services:
     'an unknown timing',
     inService('timeout: 5s'),
     [
-      '9:5: services.app: unknown key "timeout"; the managers are systemd, lsb, supervisord, command, the other keys hosts, needs, enough, keep, carries, ready, start_timeout, stop_timeout, settle, hooks',
+      '9:5: services.app: unknown key "timeout"; the managers are systemd, lsb, supervisord, daemontools, command, greenarrow, canopsis, the other keys hosts, needs, enough, keep, carries, ready, start_timeout, stop_timeout, settle, hooks',
     ],
   ],
   [
@@ -916,7 +963,7 @@ stges: []
     [
       '5:15: services.a.hosts: there is no host "db2"; did you mean "db1"?',
       '5:34: services.a.keep: expected true or false; found "no"',
-      '6:3: services.b: no manager; expected one of systemd, lsb, supervisord, command',
+      '6:3: services.b: no manager; expected one of systemd, lsb, supervisord, daemontools, command, greenarrow, canopsis',
       '6:27: services.b.needs: there is no service "c"; known: a, b',
       '7:1: unknown key "stges"; did you mean "stages"?',
     ],

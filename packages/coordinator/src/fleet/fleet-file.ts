@@ -74,7 +74,10 @@ export const ServiceEntry = mapping('a service: hosts, a manager, and what it ne
   systemd: managers.systemd.optional(),
   lsb: managers.lsb.optional(),
   supervisord: managers.supervisord.optional(),
+  daemontools: managers.daemontools.optional(),
   command: managers.command.optional(),
+  greenarrow: managers.greenarrow.optional(),
+  canopsis: managers.canopsis.optional(),
   needs: z
     .union(
       [

@@ -1,7 +1,10 @@
 import {
+  CanopsisDefinition,
+  GreenarrowDefinition,
   HookPoint,
   LsbDefinition,
   SupervisordDefinition,
+  type DaemontoolsDefinition,
   type HookDefinition,
   type ManagerDefinition,
   type ServiceDefinition,
@@ -80,8 +83,9 @@ function definitionOf(name: string, entry: ServiceEntry, defaults: Timings): Ser
   }
 }
 
+/** The manager of a service as its agent is told it. Defaults are those of the definition. */
 function managerOf(entry: ServiceEntry): ManagerDefinition {
-  const { systemd, lsb, supervisord, command } = entry
+  const { systemd, lsb, supervisord, daemontools, command, greenarrow, canopsis } = entry
   if (systemd !== undefined) return { kind: 'systemd', unit: unitOf(systemd) } satisfies SystemdDefinition
   if (lsb !== undefined) {
     return LsbDefinition.parse({ kind: 'lsb', ...(typeof lsb === 'string' ? { name: lsb } : lsb) })
@@ -90,8 +94,29 @@ function managerOf(entry: ServiceEntry): ManagerDefinition {
     const program = typeof supervisord === 'string' ? { program: supervisord } : supervisord
     return SupervisordDefinition.parse({ kind: 'supervisord', ...program })
   }
+  if (daemontools !== undefined) {
+    const service = daemontools.startsWith('/') ? daemontools : `/service/${daemontools}`
+    return { kind: 'daemontools', service } satisfies DaemontoolsDefinition
+  }
   if (command !== undefined) return { kind: 'command', ...command } satisfies CommandDefinition
+  if (greenarrow !== undefined) return greenarrowOf(greenarrow)
+  if (canopsis !== undefined) return CanopsisDefinition.parse({ kind: 'canopsis', ...canopsis })
   throw new Error('a service without a manager has been accepted')
+}
+
+function greenarrowOf(entry: NonNullable<ServiceEntry['greenarrow']>): GreenarrowDefinition {
+  if (typeof entry === 'string') return GreenarrowDefinition.parse({ kind: 'greenarrow', part: entry })
+  const { part, hvmail_init: hvmailInit } = entry
+  const own =
+    part === 'mta'
+      ? {
+          expectedDown: entry.expected_down,
+          apart: entry.apart,
+          diskQueue: entry.disk_queue,
+          ...(entry.disk_queue_wait && { diskQueueWaitMs: durationMs(entry.disk_queue_wait) }),
+        }
+      : { postgresManager: entry.postgres_manager, component: entry.component }
+  return GreenarrowDefinition.parse({ kind: 'greenarrow', part, hvmailInit, ...own })
 }
 
 /** systemctl(1): a unit name without a suffix is a service. */

@@ -104,7 +104,11 @@ services:
   script: { hosts: db1, lsb: { name: postfix, dir: /opt/init.d } }
   program: { hosts: db1, supervisord: web:worker }
   group: { hosts: db1, supervisord: { group: web, together: true, socket: http://127.0.0.1:9001 } }
+  directory: { hosts: db1, daemontools: /etc/service/web }
+  usual: { hosts: db1, daemontools: hvmail-httpd }
   own: { hosts: db1, command: { start: [/bin/a], stop: [/bin/b, -x], status: [/bin/c] } }
+  postgres: { hosts: db1, greenarrow: { part: postgres, postgres_manager: /opt/pg } }
+  engines: { hosts: db1, canopsis: { name: engines, dir: /opt/init.d, socket: /opt/s.sock, together: true } }
 `)
   expect([...fleet.services.values()].map((service) => service.definition.manager)).toEqual([
     { kind: 'systemd', unit: 'postgresql@15-main.service' },
@@ -112,8 +116,45 @@ services:
     { kind: 'lsb', name: 'postfix', dir: '/opt/init.d' },
     { kind: 'supervisord', program: 'web:worker', socket: '/run/supervisor.sock', together: false },
     { kind: 'supervisord', group: 'web', socket: 'http://127.0.0.1:9001', together: true },
+    { kind: 'daemontools', service: '/etc/service/web' },
+    { kind: 'daemontools', service: '/service/hvmail-httpd' },
     { kind: 'command', start: ['/bin/a'], stop: ['/bin/b', '-x'], status: ['/bin/c'] },
+    {
+      kind: 'greenarrow',
+      part: 'postgres',
+      postgresManager: '/opt/pg',
+      hvmailInit: '/var/hvmail/bin/hvmail_init',
+      component: 'hvmail-postgres',
+    },
+    { kind: 'canopsis', name: 'engines', dir: '/opt/init.d', socket: '/opt/s.sock', together: true },
   ])
+})
+
+test("GreenArrow's MTA is what its manual shows where nothing else is said", () => {
+  const fleet = fleetOf(`${head}
+services:
+  mta: { hosts: db1, greenarrow: mta }
+  own: { hosts: db1, greenarrow: { part: mta, hvmail_init: /opt/init, expected_down: [hvmail-tls], apart: [], disk_queue: /q, disk_queue_wait: 5m } }
+`)
+  const [mta, own] = [...fleet.services.values()].map((service) => service.definition.manager)
+  expect(mta).toEqual({
+    kind: 'greenarrow',
+    part: 'mta',
+    hvmailInit: '/var/hvmail/bin/hvmail_init',
+    expectedDown: ['hvmail-dnscache', 'hvmail-qmail-smtpd3'],
+    apart: ['hvmail-httpd', 'hvmail-postgres', 'hvmail-studio-worker'],
+    diskQueue: '/service/hvmail-disk-qmail-send',
+    diskQueueWaitMs: 60_000,
+  })
+  expect(own).toEqual({
+    kind: 'greenarrow',
+    part: 'mta',
+    hvmailInit: '/opt/init',
+    expectedDown: ['hvmail-tls'],
+    apart: [],
+    diskQueue: '/q',
+    diskQueueWaitMs: 300_000,
+  })
 })
 
 test("a host's slice holds its services and the hooks that run there, and fits the protocol", () => {
