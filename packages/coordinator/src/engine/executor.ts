@@ -265,6 +265,7 @@ class Session {
       if (isOurs) this.#hosts.claimSoon(host)
       else if (this.#state.hosts.get(host)?.kind === 'claimed') this.#note({ type: 'fenced', host, holder })
     }
+    if (reason === 'storage' && !sealed) return this.#becomeUnknown(step, action, detail)
     // A refusal that bars nothing says nothing of what another copy of the command may have done; nor does that of
     // a ledger which is new (R6).
     const isSameLedger = answer.body.ledger === this.#state.steps[step]!.action?.ledger
