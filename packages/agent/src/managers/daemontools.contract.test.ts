@@ -25,7 +25,7 @@ const never = new AbortController().signal
 interface Supervised extends AsyncDisposable {
   readonly dir: string
   /** A service directory whose `run` is the test's daemon, or the given script; down until it is started. */
-  declare(name: string, run?: string): DaemontoolsDefinition
+  declare(name: string, script?: string): DaemontoolsDefinition
   /** Has it looked after, as svscan does. */
   supervise(definition: DaemontoolsDefinition): Promise<void>
   /** Ends its supervise, and nothing else. */
@@ -51,12 +51,12 @@ async function openSupervised(): Promise<Supervised> {
   return {
     dir: temp.path,
     begin,
-    declare(name, run) {
+    declare(name, script) {
       names.push(name)
       const service = join(temp.path, 'service', name)
       mkdirSync(service, { recursive: true })
       writeFileSync(join(service, 'down'), '')
-      writeFileSync(join(service, 'run'), run ?? `#!/bin/sh\nexec ${join(temp.path, `${name}.daemon`)}\n`)
+      writeFileSync(join(service, 'run'), script ?? `#!/bin/sh\nexec ${join(temp.path, `${name}.daemon`)}\n`)
       chmodSync(join(service, 'run'), 0o755)
       return { kind: 'daemontools', service }
     },

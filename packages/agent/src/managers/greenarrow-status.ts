@@ -32,8 +32,8 @@ export function readGreenarrowStatus(text: string): GreenarrowStatus | undefined
     /^\s*QUEUE\s+SERVICE\s+STARTED\s+OK\s+FILE\s+EXISTS\s+RAMDISK\s+ACTIVE\s+(?<queues>.*?)\s*OVERALL\s+STATUS:\s*(?<overall>\S+)\s+LICENSE:\s*(?<license>.*?)\s*SERVICES:\s+Name\s+Primary\s+Service\s+Status\s+Log\s+Service\s+Status\s+(?<components>.*?)\s*$/s.exec(
       text,
     )?.groups
-  const queues = readAll(parts?.['queues'], /([\w-]+)\s+(yes|no)\s+(yes|no)\s+(yes|no|n\/a)(?:\s+|$)/y)
-  const components = readAll(parts?.['components'], /([a-z][\w.-]*)\s+([A-Z]+)(?:\s+([A-Z]+))?(?:\s+|$)/y)
+  const queues = readAll(/([\w-]+)\s+(yes|no)\s+(yes|no)\s+(yes|no|n\/a)(?:\s+|$)/gy, parts?.['queues'])
+  const components = readAll(/([a-z][\w.-]*)\s+([A-Z]+)(?:\s+([A-Z]+))?(?:\s+|$)/gy, parts?.['components'])
   if (parts === undefined || queues.length === 0 || components.length === 0) return undefined
   return {
     overall: parts['overall']!,
@@ -52,16 +52,10 @@ export function readGreenarrowStatus(text: string): GreenarrowStatus | undefined
   }
 }
 
-/** The matches of a sticky pattern from the beginning of the text to its end; none where something is between them. */
-function readAll(text: string | undefined, row: RegExp): RegExpExecArray[] {
-  const rows: RegExpExecArray[] = []
-  row.lastIndex = 0
-  while (text !== undefined && row.lastIndex < text.length) {
-    const match = row.exec(text)
-    if (match === null) return []
-    rows.push(match)
-  }
-  return rows
+/** The matches of a sticky pattern; none where they do not make up the whole text. */
+function readAll(row: RegExp, text = ''): RegExpExecArray[] {
+  const rows = [...text.matchAll(row)]
+  return rows.reduce((length, [match]) => length + match.length, 0) === text.length ? rows : []
 }
 
 /** The disk queue's qmail-send: `ending` after the stop, when it writes down when to try its messages again. */

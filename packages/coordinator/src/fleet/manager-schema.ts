@@ -69,7 +69,7 @@ const Supervisord = z
 const daemontoolsError = 'a service directory of daemontools: an absolute path, or a name in /service'
 const Daemontools = z
   .string({ error: daemontoolsError })
-  .regex(/^(?:\/[^\u0000-\u001f]*|[A-Za-z0-9_][A-Za-z0-9_.+-]*)$/, { error: daemontoolsError })
+  .regex(/^(?:\/\S*|[A-Za-z0-9_][A-Za-z0-9_.+-]*)$/, { error: daemontoolsError })
   .meta({ description: 'A service directory of daemontools. A name without a slash stands in /service.' })
 
 const componentsError = 'a list of components as `hvmail_init status` names them'
