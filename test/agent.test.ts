@@ -42,13 +42,41 @@ exit 0
   }
 }
 
+/** A service of files whose manager has to be the one to start again what it stopped. */
+function makePostgres(dir: string): ServiceDefinition {
+  const { manager: _, ...service } = makeService(dir, 'postgres')
+  const hvmailInit = join(dir, 'hvmail_init')
+  writeFileSync(
+    hvmailInit,
+    `#!/bin/sh
+echo 'QUEUE SERVICE STARTED OK FILE EXISTS RAMDISK ACTIVE'
+echo 'ram yes yes yes'
+echo 'OVERALL STATUS: up'
+echo 'LICENSE: current'
+echo 'SERVICES:'
+echo 'Name Primary Service Status Log Service Status'
+[ -e ${dir}/postgres.up ] && echo 'hvmail-postgres UP UP' || echo 'hvmail-postgres DOWN UP'
+`,
+  )
+  chmodSync(hvmailInit, 0o755)
+  const postgresManager = join(dir, 'postgres.sh')
+  const manager = {
+    kind: 'greenarrow',
+    part: 'postgres',
+    hvmailInit,
+    postgresManager,
+    component: 'hvmail-postgres',
+  } as const
+  return { ...service, manager }
+}
+
 async function openScene() {
   const dir = tempDir()
   onTestFinished(() => dir[Symbol.dispose]())
   const definition: HostDefinition = {
     fleet: 'test',
     host: 'h1',
-    services: [makeService(dir.path, 'web'), makeService(dir.path, 'db')],
+    services: [makeService(dir.path, 'web'), makeService(dir.path, 'db'), makePostgres(dir.path)],
     hooks: [],
   }
   const broker = new MemoryBroker()
@@ -283,4 +311,64 @@ test('an agent whose ledger is new remembers nothing, and says so by its id', as
   const after = await peer.claim()
   expect(after.ledger).not.toBe(before.ledger)
   expect(after.incarnation).not.toBe(before.incarnation)
+})
+
+test('a start that is owed is carried out though the service runs again, across restarts of the agent, and once', async () => {
+  const { peer, effects, set, start, end } = await openScene()
+  set('postgres.up')
+  const startPostgres = async () => {
+    const { ending } = await peer.ask('act', peer.action('start', 'postgres', await peer.claim()), 'result')
+    return ending
+  }
+  expect(await startPostgres()).toMatchObject({ outcome: 'unchanged' })
+  await peer.ask('act', peer.action('stop', 'postgres', await peer.claim()), 'result')
+  // Somebody starts it by hand.
+  set('postgres.up')
+  await end()
+  await start()
+  const seen = await peer.ask('observe', { services: ['postgres'], settle: false }, 'report')
+  expect(seen.observations[0]!.observation).toMatchObject({
+    state: 'running',
+    warnings: [expect.stringContaining('filo start postgres')],
+  })
+  expect(await startPostgres()).toMatchObject({ outcome: 'changed' })
+  expect(await startPostgres()).toMatchObject({ outcome: 'unchanged' })
+  expect(effects()).toEqual(['stop postgres', 'start postgres'])
+  const paid = await peer.ask('observe', { services: ['postgres'], settle: false }, 'report')
+  expect(paid.observations[0]!.observation.warnings).toBeUndefined()
+})
+
+test('an owed start that its manager refuses has failed though the service runs, and stays owed', async () => {
+  const { peer, effects, set, clear } = await openScene()
+  set('postgres.up')
+  await peer.ask('act', peer.action('stop', 'postgres', await peer.claim()), 'result')
+  set('postgres.up')
+  set('postgres.broken')
+  const startPostgres = async () =>
+    await peer.ask('act', peer.action('start', 'postgres', await peer.claim()), 'result')
+  const { ending } = await startPostgres()
+  expect(ending).toMatchObject({ outcome: 'failed', observation: { state: 'running' } })
+  expect(ending.reason).toContain('exit status 1')
+  clear('postgres.broken')
+  expect((await startPostgres()).ending).toMatchObject({ outcome: 'changed' })
+  expect(effects()).toEqual(['stop postgres', 'start postgres', 'start postgres'])
+})
+
+test('an owed start in which the agent was restarted is not taken for done because the service runs', async () => {
+  const { peer, effects, set, start, end } = await openScene()
+  set('postgres.up')
+  await peer.ask('act', peer.action('stop', 'postgres', await peer.claim()), 'result')
+  set('postgres.up')
+  set('postgres.slow')
+  const action = peer.action('start', 'postgres', await peer.claim())
+  await peer.deliver(peer.seal('act', action))
+  await until('the start to begin', () => effects().includes('start postgres'))
+  await end()
+  await start()
+  const { ending } = await peer.next('result', peer.heard.length)
+  expect(ending).toMatchObject({ outcome: 'interrupted', observation: { state: 'running' } })
+  expect(ending.reason).toContain('start it again')
+  const again = await peer.ask('act', peer.action('start', 'postgres', await peer.claim()), 'result')
+  expect(again.ending).toMatchObject({ outcome: 'changed' })
+  expect(effects()).toEqual(['stop postgres', 'start postgres', 'start postgres'])
 })

@@ -12,6 +12,7 @@ import {
 } from '@filo/protocol'
 import type { Logger } from 'pino'
 import type { Ledger, OpenAction } from './ledger.ts'
+import type { Manager } from './managers/manager.ts'
 import { adopt, adoptHook, perform, performHook, type Audience, type Stage } from './perform.ts'
 
 // R5. What the ledger says was started is carried out once, or found out about; never started again.
@@ -62,7 +63,7 @@ export class Actions implements AsyncDisposable {
     this.#run(act, subject, listener, (audience, signal) => {
       const task = { ...audience, signal, outputFile: this.#outputFile(act.service) }
       if (subject.kind === 'hook') return performHook(this.#stage, subject.definition, task)
-      return perform(this.#stage, { ...task, verb: subject.verb, definition: subject.definition })
+      return perform(this.#stage, { ...task, ...this.#serviceTask(subject) })
     })
   }
 
@@ -72,13 +73,17 @@ export class Actions implements AsyncDisposable {
     this.#run(open, subject, listener, (audience, signal) => {
       const task = { ...audience, signal, outputFile: this.#outputFile(open.service) }
       if (subject.kind === 'hook') return adoptHook(this.#stage, subject.definition, group, elapsedMs, signal)
-      return adopt(
-        this.#stage,
-        { ...task, verb: subject.verb, definition: subject.definition },
-        group,
-        elapsedMs,
-      )
+      return adopt(this.#stage, { ...task, ...this.#serviceTask(subject) }, group, elapsedMs)
     })
+  }
+
+  /**
+   * Whether the service has to be started through its manager even if it runs, because it was stopped through it: see
+   * `owesStart` of managers.
+   */
+  owesStart({ service, manager }: ServiceDefinition): boolean {
+    const its = this.#stage.managers[manager.kind] as Manager
+    return (its.owesStart?.(manager) ?? false) && this.#ledger.isStoppedHere(service)
   }
 
   /** Ends the waiting for an action as its deadline would. */
@@ -94,6 +99,10 @@ export class Actions implements AsyncDisposable {
   /** Lets go of what runs, as a crash would, but in order: it is adopted by the next agent process. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
+  }
+
+  #serviceTask({ verb, definition }: Extract<Subject, { kind: 'service' }>) {
+    return { verb, definition, isOwed: verb === 'start' && this.owesStart(definition) }
   }
 
   #outputFile(service: string): string {

@@ -9,6 +9,7 @@ import {
   type HookDefinition,
   type HostDefinition,
   type Mailbox,
+  type Observation,
   type Refusal,
   type ServiceDefinition,
   type Sha256,
@@ -350,8 +351,17 @@ export class Agent implements AsyncDisposable {
     return known.map(({ definition, digest: definitionDigest }, at) => ({
       service: definition.service,
       definition: definitionDigest,
-      observation: observations[at]!,
+      observation: this.#withDebt(definition, observations[at]!),
     }))
+  }
+
+  /** What runs although its start is owed: whoever looks should know that it lacks something. */
+  #withDebt(definition: ServiceDefinition, observation: Observation): Observation {
+    if (observation.state !== 'running' || !this.#actions?.owesStart(definition)) return observation
+    const warning =
+      'it was stopped by Filo and started by another hand: what that stop had stopped beside it is resumed only by ' +
+      `a start through Filo, which does no harm to what runs. Type: filo start ${definition.service}`
+    return { ...observation, warnings: [...(observation.warnings ?? []), warning].slice(-8) }
   }
 
   #seal(

@@ -185,13 +185,32 @@ export class Ledger implements Disposable {
 
   finish(action: string, ending: Ending, event: AuditDraft): void {
     this.#transaction(() => {
-      const { changes } = this.#db
-        .prepare("update action set status = 'finished', ending = ? where id = ? and status = 'started'")
-        .run(JSON.stringify(ending), action)
-      if (changes !== 1) throw new Error(`action ${action} is not open: it cannot finish`)
+      const row = this.#db
+        .prepare(
+          "update action set status = 'finished', ending = ? where id = ? and status = 'started' returning verb, service",
+        )
+        .get(JSON.stringify(ending), action)
+      if (row === undefined) throw new Error(`action ${action} is not open: it cannot finish`)
+      this.#noteChange(row['verb'] as Act['verb'], row['service'] as string, ending.outcome)
       this.audit.append([event])
       this.#forget()
     })
+  }
+
+  /**
+   * Whether this agent has stopped the service, or may have, and not started it since; whoever else has. Remembered for
+   * longer than the actions themselves.
+   */
+  isStoppedHere(service: string): boolean {
+    return this.#db.prepare('select 1 from stopped_here where service = ?').get(service) !== undefined
+  }
+
+  #noteChange(verb: Act['verb'], service: string, outcome: Ending['outcome']): void {
+    if (verb === 'stop' && outcome !== 'unchanged') {
+      this.#db.prepare('insert or ignore into stopped_here (service) values (?)').run(service)
+    } else if (verb === 'start' && outcome === 'changed') {
+      this.#db.prepare('delete from stopped_here where service = ?').run(service)
+    }
   }
 
   /** Bars an action that this ledger has never heard of. One that it has heard of stays as it is. */
@@ -280,5 +299,6 @@ const schema = `
     status text not null check (status in ('started', 'finished', 'sealed')),
     ending text
   ) strict;
+  create table if not exists stopped_here (service text primary key) strict;
   create index if not exists action_open on action (service, hook) where status = 'started';
 `

@@ -51,6 +51,8 @@ interface Task extends Audience {
   readonly definition: ServiceDefinition
   readonly verb: 'start' | 'stop'
   readonly outputFile: string
+  /** It is a start, and carried out even if the service runs: see `owesStart` of its manager. */
+  readonly isOwed: boolean
   /** An operator's abort; has the effect of the deadline. */
   readonly signal: AbortSignal
 }
@@ -68,12 +70,16 @@ export async function perform(stage: Stage, task: Task): Promise<Ending> {
   const before = await watch.look()
   if (before.state === 'missing') return watch.end('failed', before.detail)
   using deadline = new Deadline(stage.clock, startedAt, timeoutOf(task), task.signal)
-  if (await watch.staysThere(before)) return watch.end('unchanged', before.detail)
+  if (!task.isOwed && (await watch.staysThere(before))) return watch.end('unchanged', before.detail)
   task.onPhase('acting')
   const attempt = await request(stage, task, watch, deadline.signal)
   watch.attempt = attempt
   if (isBlind(task.definition)) return watch.end(attempt.accepted ? 'unproven' : 'failed', attempt.detail)
-  return await watch.untilProven(deadline)
+  const ending = await watch.untilProven(deadline)
+  // That the service runs says nothing of what else an owed start had to resume: only the manager's yes does.
+  return task.isOwed && !attempt.accepted && ending.outcome === 'changed'
+    ? { ...ending, outcome: 'failed' }
+    : ending
 }
 
 /**
@@ -90,14 +96,17 @@ export async function adopt(
   using deadline = new Deadline(stage.clock, stage.clock.now() - elapsedMs, timeoutOf(task), task.signal)
   await awaitGroup(stage, task.verb, group, deadline)
   const ending = await watch.untilProven(deadline, 'interrupted')
-  return { ...ending, reason: cut(`the agent was restarted meanwhile; ${ending.reason}`) }
+  const reason = `the agent was restarted meanwhile; ${ending.reason}`
+  if (!task.isOwed || ending.outcome !== 'changed') return { ...ending, reason: cut(reason) }
+  const doubt = 'whether its start has resumed all that its stop had stopped is not known: start it again'
+  return { ...ending, outcome: 'interrupted', reason: cut(`${reason}; ${doubt}`) }
 }
 
 /** Runs a hook to its end. */
 export async function performHook(
   { clock, processes }: Stage,
   hook: HookDefinition,
-  task: Omit<Task, 'definition' | 'verb'>,
+  task: Omit<Task, 'definition' | 'verb' | 'isOwed'>,
 ): Promise<Ending> {
   const startedAt = clock.now()
   using deadline = new Deadline(clock, startedAt, hook.timeoutMs, task.signal)
