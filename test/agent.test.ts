@@ -271,6 +271,19 @@ test('one run at a time acts on a host, and a take-over outranks it', async () =
   expect(effects()).toEqual(['stop web'])
 })
 
+test('a host given back while an action goes on is given to nobody else', async () => {
+  const { peer, another, effects, set } = await openScene()
+  set('web.up')
+  set('web.slow')
+  const mine = await peer.claim()
+  const stopping = peer.ask('act', peer.action('stop', 'web', mine), 'result')
+  await until('the action to begin', () => effects().length === 1)
+  await peer.ask('release', { grant: mine.holder!.grant }, 'report')
+  const rival = await another('r20260101-000001-othr')
+  await rival.ask('claim', { takeOver: 'no', definitions: [] }, 'refusal')
+  await stopping
+})
+
 test('a grant outlives the agent process, and its number is never given twice', async () => {
   const { peer, another, start, end } = await openScene()
   const mine = await peer.claim()

@@ -132,6 +132,10 @@ test('an agent restarted with another definition in mid-run is sent nothing, and
   expect(ended).toMatchObject({ code: 78 })
   expect(ended.stdout).toContain('filo agent-config app-host')
   expect(fleet.services.requests()).toEqual(['web stop', 'mail stop'])
+
+  // Planned anew it goes on at once: the run that was refused has given the hosts back.
+  expect(await fleet.filo('stop', '--yes')).toMatchObject({ code: 0 })
+  expect(fleet.services.effects()).toEqual(downInOrder)
 })
 
 test('a host that answers late is waited for', async () => {

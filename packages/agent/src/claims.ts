@@ -67,8 +67,10 @@ export class Claims {
     if (this.#holder?.coordinator === coordinator) this.#renew()
   }
 
+  /** Gives the host back; while an action goes on it stays with whoever holds it, until the lease ends (R8). */
   release(run: string, grant: number, operator: string): void {
     if (this.#holder?.run !== run || this.#holder.grant !== grant) return
+    if (this.#ledger.openActions().length > 0) return
     this.#ledger.release({
       type: 'filo.claim.released',
       subject: run,

@@ -217,7 +217,11 @@ class Session {
       return this.#note({ type: 'fenced', host, holder: null })
     }
     const reason = this.#hosts.objectionTo(host, heard.report.definitions)
-    if (reason !== undefined) return this.#note({ type: 'claim-refused', host, reason, holder: null })
+    if (reason !== undefined) {
+      // The way out is a new plan, which must not find the host held by this one.
+      void this.#hosts.giveBack(host, holder.grant)
+      return this.#note({ type: 'claim-refused', host, reason, holder: null })
+    }
     this.#note({ type: 'claimed', host, grant: holder.grant, ledger, incarnation, boot })
   }
 
