@@ -69,7 +69,9 @@ export async function look(
   const child = spawn(argv, 'pipe', { LC_ALL: 'C' })
   const streams = [child.stdout, child.stderr].filter((stream) => stream !== null).map(capture)
   const exit = await watch(child, groupOf(child), timeUp, 'SIGKILL')
-  await Promise.race([Promise.all(streams.map(({ ended }) => ended)), delay(drainMs)])
+  // Not to be waited for by a process that is done: a `filo` with agents of its own would end that much later.
+  const drained = delay(drainMs, undefined, { ref: false })
+  await Promise.race([Promise.all(streams.map(({ ended }) => ended)), drained])
   const [stdout = '', stderr = ''] = streams.map(({ close }) => close())
   return { exit, stdout, stderr }
 }
