@@ -69,6 +69,20 @@ test.each(['web2', 'app1', 'db3'])(
   },
 )
 
+test('an agent that is ended in order in the midst of an action does not wait for it, nor end it', async () => {
+  const { services } = fleet
+  services.hold('mail1')
+  await using stop = fleet.start(['stop', '--yes'])
+  await until('mail1 to be asked to stop', () => services.requests().includes('mail1 stop'), boundMs)
+  await fleet.agentOf('mail1').stop()
+  expect(services.isUp('mail1')).toBe(true)
+  await fleet.agentOf('mail1').start()
+  services.letGo('mail1')
+  const ended = await stop.ended
+  await expectRecovery(await fleet.newestRun(), ended)
+  expect(services.requests().filter((request) => request === 'mail1 stop')).toHaveLength(1)
+})
+
 test('an agent killed and back while its script still runs waits for that script, and runs no other', async () => {
   const { services } = fleet
   services.hold('mail1')
@@ -91,6 +105,18 @@ test.each([1, 4, 10])(
     await expectRecovery(await fleet.newestRun(), ended)
   },
 )
+
+test('while RabbitMQ is frozen nothing is lost, and once it is not the stop ends', async () => {
+  const { services } = fleet
+  services.hold('app2')
+  await using stop = await stopUntil(6)
+  await broker.freeze()
+  services.letGo('app2')
+  await until('app2 to be down', () => !services.isUp('app2'), boundMs)
+  await broker.thaw()
+  const ended = await stop.ended
+  await expectRecovery(await fleet.newestRun(), ended)
+})
 
 test('after kill -9 of coordinator, agent and RabbitMQ in one stop, a resume ends it', async () => {
   const { services } = fleet
