@@ -72,7 +72,7 @@ export class Actions implements AsyncDisposable {
     const group = Number.isFinite(elapsedMs) ? open.group : undefined
     this.#run(open, subject, listener, (audience, signal) => {
       const task = { ...audience, signal, outputFile: this.#outputFile(open.service) }
-      if (subject.kind === 'hook') return adoptHook(this.#stage, subject.definition, group, elapsedMs, signal)
+      if (subject.kind === 'hook') return adoptHook(this.#stage, subject.definition, task, group, elapsedMs)
       return adopt(this.#stage, { ...task, ...this.#serviceTask(subject) }, group, elapsedMs)
     })
   }
@@ -128,10 +128,12 @@ export class Actions implements AsyncDisposable {
         log.warn({ reason: ending.reason }, 'overdue')
         listener.ended(ending)
       },
+      letGo: this.#closing.signal,
     }
     log.info({ subject: subject.kind, operator: action.operator }, 'action begins')
     const finish = async (): Promise<void> => {
       const ending = await carryOut(audience, aborting.signal).catch((error: unknown): Ending => {
+        this.#closing.signal.throwIfAborted()
         log.error({ err: error }, 'the action could not be carried out')
         const reason = cut(`the agent failed: ${error instanceof Error ? error.message : String(error)}`)
         return { outcome: 'unproven', reason, durationMs: 0 }

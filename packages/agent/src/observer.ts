@@ -10,6 +10,7 @@ import {
   type ReadyDefinition,
   type ServiceDefinition,
 } from '@filo/protocol'
+import { Deadline } from './deadline.ts'
 import type { Manager, Sighting } from './managers/manager.ts'
 
 /** How long one look at a manager, or one probe, may take before what it asks is `unknown`, milliseconds. */
@@ -38,8 +39,8 @@ export class Observer {
 
   /** One observation for each definition, in their order; each manager is asked once for all of its services. */
   async look(definitions: readonly ServiceDefinition[], signal?: AbortSignal): Promise<Observation[]> {
-    const timeUp = AbortSignal.timeout(lookTimeoutMs)
-    const bounded = signal === undefined ? timeUp : AbortSignal.any([signal, timeUp])
+    using deadline = new Deadline(this.#clock, this.#clock.now(), lookTimeoutMs, signal)
+    const bounded = deadline.signal
     const seen = new Map<ServiceDefinition, Observation>()
     const byKind = Map.groupBy(definitions, ({ manager }) => manager.kind)
     await Promise.all(

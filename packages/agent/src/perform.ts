@@ -10,6 +10,7 @@ import {
   type Output,
   type ServiceDefinition,
 } from '@filo/protocol'
+import { Deadline } from './deadline.ts'
 import { describeExit, type Acted, type Looked } from './exec.ts'
 import type { Act, Attempt, Manager, ProcessGroup } from './managers/manager.ts'
 import { isSame, lookTimeoutMs, type Managers, type Observer } from './observer.ts'
@@ -45,6 +46,11 @@ export interface Audience {
   readonly onPhase: (phase: 'acting' | 'waiting' | 'settling' | 'overdue') => void
   /** Its time is up and it is not over: an ending will follow, some time. */
   readonly onOverdue: (ending: Ending) => void
+  /**
+   * Aborted when this agent process ends: from then on nothing is begun, waited for or ended for the action, and what
+   * is asked to carry it out throws. Its successor finds out.
+   */
+  readonly letGo: AbortSignal
 }
 
 interface Task extends Audience {
@@ -71,6 +77,7 @@ export async function perform(stage: Stage, task: Task): Promise<Ending> {
   if (before.state === 'missing') return watch.end('failed', before.detail)
   using deadline = new Deadline(stage.clock, startedAt, timeoutOf(task), task.signal)
   if (!task.isOwed && (await watch.staysThere(before))) return watch.end('unchanged', before.detail)
+  task.letGo.throwIfAborted()
   task.onPhase('acting')
   const attempt = await request(stage, task, watch, deadline.signal)
   watch.attempt = attempt
@@ -94,7 +101,7 @@ export async function adopt(
 ): Promise<Ending> {
   const watch = new Watch(stage, task, group)
   using deadline = new Deadline(stage.clock, stage.clock.now() - elapsedMs, timeoutOf(task), task.signal)
-  await awaitGroup(stage, task.verb, group, deadline)
+  await awaitGroup(stage, task.verb, group, deadline, task.letGo)
   const ending = await watch.untilProven(deadline, 'interrupted')
   const reason = `the agent was restarted meanwhile; ${ending.reason}`
   if (!task.isOwed || ending.outcome !== 'changed') return { ...ending, reason: cut(reason) }
@@ -134,13 +141,14 @@ export async function performHook(
 export async function adoptHook(
   stage: Stage,
   hook: HookDefinition,
+  task: Pick<Task, 'signal' | 'letGo'>,
   group: ProcessGroup | undefined,
   elapsedMs: number,
-  signal: AbortSignal,
 ): Promise<Ending> {
+  const { signal } = task
   const startedAt = stage.clock.now()
   using deadline = new Deadline(stage.clock, startedAt - elapsedMs, hook.timeoutMs, signal)
-  await awaitGroup(stage, 'stop', group, deadline)
+  await awaitGroup(stage, 'stop', group, deadline, task.letGo)
   const checked = hook.check && (await stage.processes.look(hook.check, { signal, timeoutMs: lookTimeoutMs }))
   const durationMs = stage.clock.now() - startedAt
   if (checked === undefined) {
@@ -195,7 +203,7 @@ class Watch {
       const settleLeftMs = this.#task.definition.settleMs - latest.heldMs
       if (settleLeftMs <= 0) return true
       this.#task.onPhase('settling')
-      await this.#stage.clock.sleep(settleLeftMs)
+      await this.#stage.clock.sleep(settleLeftMs, this.#task.letGo)
       latest = await this.look()
     }
     return false
@@ -264,8 +272,10 @@ class Watch {
   }
 
   async #pause(ms: number, deadline: Deadline): Promise<void> {
-    const { clock } = this.#stage
-    await clock.sleep(ms, deadline.signal.aborted ? undefined : deadline.signal).catch(() => {})
+    const { letGo } = this.#task
+    const until = deadline.signal.aborted ? letGo : AbortSignal.any([letGo, deadline.signal])
+    await this.#stage.clock.sleep(ms, until).catch(() => {})
+    letGo.throwIfAborted()
   }
 }
 
@@ -294,16 +304,19 @@ async function awaitGroup(
   verb: 'start' | 'stop',
   group: ProcessGroup | undefined,
   deadline: Deadline,
+  letGo: AbortSignal,
 ): Promise<void> {
   if (group === undefined) return
   // What a start leaves running in its group may be the service itself: only the script is waited for.
   const lives = (): boolean =>
     verb === 'start' ? processes.isLeaderAlive(group) : processes.isGroupAlive(group)
-  while (lives() && !deadline.signal.aborted)
-    await clock.sleep(longestPollMs / 10, deadline.signal).catch(() => {})
+  while (lives() && !deadline.signal.aborted) {
+    await clock.sleep(longestPollMs / 10, AbortSignal.any([letGo, deadline.signal])).catch(() => {})
+    letGo.throwIfAborted()
+  }
   if (lives()) {
     processes.killGroup(group, 'SIGTERM')
-    await clock.sleep(2 * longestPollMs)
+    await clock.sleep(2 * longestPollMs, letGo)
     processes.killGroup(group, 'SIGKILL')
   }
 }
@@ -315,26 +328,4 @@ function timeoutOf({ verb, definition }: Task): number {
 /** A command without `status` can be run, but nobody can see what it came to. */
 function isBlind({ manager }: ServiceDefinition): boolean {
   return manager.kind === 'command' && manager.status === undefined
-}
-
-/** A signal that aborts when a time is up by the given clock, or when `other` does. */
-class Deadline implements Disposable {
-  readonly signal: AbortSignal
-  readonly #timer = new AbortController()
-
-  constructor(clock: Clock, startedAt: number, timeoutMs: number, other: AbortSignal) {
-    const timeUp = new AbortController()
-    this.signal = AbortSignal.any([timeUp.signal, other])
-    const leftMs = startedAt + timeoutMs - clock.now()
-    if (!(leftMs > 0)) timeUp.abort()
-    else
-      void clock.sleep(leftMs, this.#timer.signal).then(
-        () => timeUp.abort(),
-        () => {},
-      )
-  }
-
-  [Symbol.dispose](): void {
-    this.#timer.abort()
-  }
 }

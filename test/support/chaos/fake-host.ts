@@ -37,7 +37,7 @@ export class FakeHost {
   /** Keeps the ledger while no agent has it open. */
   #disk: DatabaseSync
   #ledgerPath: string
-  #running: { readonly life: Life; readonly ledger: Ledger } | undefined
+  #running: { readonly life: Life; readonly ledger: Ledger; readonly agent: Promise<Agent> } | undefined
 
   constructor(
     { time, dice, network }: { time: VirtualTime; dice: Dice; network: Network },
@@ -63,7 +63,6 @@ export class FakeHost {
     if (this.#running !== undefined) return
     const life = new Life(this.#time)
     const ledger = Ledger.open(this.#ledgerPath, this.name, life.clock, () => this.#dice.id())
-    this.#running = { life, ledger }
     const managers = this.#managers(life, ledger)
     const world = {
       clock: life.clock,
@@ -75,7 +74,19 @@ export class FakeHost {
       boot,
       outputDir: '',
     }
-    await Agent.open(world, this.#definition, this.#identity, ledger)
+    const agent = Agent.open(world, this.#definition, this.#identity, ledger)
+    this.#running = { life, ledger, agent }
+    await agent
+  }
+
+  /** The agent is told to end. Its process goes on for as long as anything in it does. */
+  async end(): Promise<void> {
+    const running = this.#running
+    if (running === undefined) return
+    this.#running = undefined
+    const agent = await running.agent
+    await agent[Symbol.asyncDispose]()
+    running.ledger[Symbol.dispose]()
   }
 
   kill(): void {
@@ -107,10 +118,7 @@ export class FakeHost {
     const request = (verb: 'start' | 'stop') => (definition: { name: string }) => {
       const service = this.services.get(definition.name)!
       if (life.isOver) return new Promise<never>(() => {})
-      const open = ledger
-        .openActions()
-        .find((one) => one.service === definition.name && one.hook === undefined)
-      this.#onEffect({ instance: service.name, verb, action: open?.action })
+      this.#onEffect({ instance: service.name, verb, action: openAction(ledger, definition.name) })
       return life.during(new Promise((resolve) => service.request(verb, resolve)))
     }
     const lsb: Manager = {
@@ -129,8 +137,8 @@ export class FakeHost {
   #processes(life: Life, ledger: Ledger) {
     const act = async (argv: readonly string[]): Promise<Acted> => {
       const [, service = '', at = ''] = argv
-      const open = ledger.openActions().find((one) => one.service === service && one.hook === at)
-      this.#onEffect({ instance: `${service}@${this.name}`, verb: 'hook', action: open?.action })
+      const action = openAction(ledger, service, at)
+      this.#onEffect({ instance: `${service}@${this.name}`, verb: 'hook', action })
       await life.clock.sleep(this.#dice.between(5, 2000))
       const code = this.#dice.happens(0.1) ? 1 : 0
       return {
@@ -146,6 +154,15 @@ export class FakeHost {
       isLeaderAlive: () => false,
       killGroup: () => false,
     }
+  }
+}
+
+/** The action that a ledger has open for a service or its hook; none once it is closed. */
+function openAction(ledger: Ledger, service: string, hook?: string): string | undefined {
+  try {
+    return ledger.openActions().find((one) => one.service === service && one.hook === hook)?.action
+  } catch {
+    return undefined
   }
 }
 

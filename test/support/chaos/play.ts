@@ -89,6 +89,11 @@ function trouble(scene: Scene, lastsMs: number, tell: (words: string) => void): 
     host.kill()
     reboot(host)
   })
+  sometimes(2, () => {
+    const host = dice.pick(hosts)
+    tell(`the agent of ${host.name} is told to end`)
+    void host.end().then(() => reboot(host))
+  })
   sometimes(1, () => {
     if (dice.happens(0.3)) return
     const host = dice.pick(hosts)
