@@ -13,6 +13,8 @@ import type { Transport } from './transport.ts'
 function startRelay(publish: (event: AuditEvent) => Promise<void>): {
   append(count: number): void
   log: AuditLog
+  /** Has the database refuse to be written, as a full disk does. */
+  fill(isFull: boolean): void
 } & AsyncDisposable {
   const db = new DatabaseSync(':memory:')
   const hasty: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 100, signal) }
@@ -22,6 +24,9 @@ function startRelay(publish: (event: AuditEvent) => Promise<void>): {
   const running = relay(log, transport, stop.signal)
   return {
     log,
+    fill(isFull) {
+      db.exec(`pragma query_only = ${isFull ? 'on' : 'off'}`)
+    },
     append(count) {
       db.exec('begin immediate')
       log.append(Array.from({ length: count }, () => ({ type: 'filo.x', subject: 'x', data: {} })))
@@ -55,6 +60,16 @@ test('an event that is not confirmed is published again, and so is what came aft
   started.append(3)
   await until('all to be marked', () => started.log.unrelayed(1).length === 0)
   expect(published).toEqual([1, 2, 3, 2, 3, 2, 3, 2, 3])
+})
+
+test('a disk that takes nothing only delays the relay', async () => {
+  const published: number[] = []
+  await using started = startRelay(async (event) => void published.push(event.sequence))
+  started.append(1)
+  started.fill(true)
+  await until('it to be published again', () => published.length > 2)
+  started.fill(false)
+  await until('all to be marked', () => started.log.unrelayed(1).length === 0)
 })
 
 test('a relay that is aborted while the broker is away ends without an error', async () => {

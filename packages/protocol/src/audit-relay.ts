@@ -9,27 +9,31 @@ const firstDelayMs = 100
 const longestDelayMs = 10_000
 
 /**
- * Publishes what a log has not relayed yet, in order, and what is appended later, until aborted. While the
- * broker is away it tries again, ever more slowly, and never gives up: an outage only delays events. An event
- * may be published twice; consumers tell by source and sequence. Throws only when the database does.
+ * Publishes what a log has not relayed yet, in order, and what is appended later, until aborted. While the broker is
+ * away, or the disk full, it tries again, ever more slowly, and never gives up: an outage only delays events. An
+ * event may be published twice; consumers tell by source and sequence. Never throws: what is wrong with the database
+ * is told by whoever has to write to it.
  */
 export async function relay(log: AuditLog, transport: Transport, signal: AbortSignal): Promise<void> {
   let delayMs = firstDelayMs
   while (!signal.aborted) {
-    const events = log.unrelayed(batchEvents)
-    if (events.length === 0) {
-      await log.appended(signal)
-      continue
-    }
-    const confirmed = await publishAll(transport, events)
-    const last = confirmed.at(-1)
-    if (last !== undefined) log.markRelayed(last.sequence)
-    if (confirmed.length === events.length) delayMs = firstDelayMs
+    const relayed = await relayBatch(log, transport).catch(() => 'in part' as const)
+    if (relayed === 'nothing') await log.appended(signal)
+    else if (relayed === 'all') delayMs = firstDelayMs
     else {
       await log.clock.sleep(delayMs, signal).catch(() => {})
       delayMs = Math.min(delayMs * 2, longestDelayMs)
     }
   }
+}
+
+async function relayBatch(log: AuditLog, transport: Transport): Promise<'nothing' | 'all' | 'in part'> {
+  const events = log.unrelayed(batchEvents)
+  if (events.length === 0) return 'nothing'
+  const confirmed = await publishAll(transport, events)
+  const last = confirmed.at(-1)
+  if (last !== undefined) log.markRelayed(last.sequence)
+  return confirmed.length === events.length ? 'all' : 'in part'
 }
 
 /** The events up to the first that was not confirmed: what comes after it is published again. */
