@@ -1,4 +1,3 @@
-import { LedgerInUse } from '@filo/agent'
 import { AddressInUse, BrokerUnavailable } from '@filo/protocol'
 import { HostInUse } from '../engine/connection.ts'
 import { KeyError } from '../engine/keys.ts'
@@ -62,6 +61,5 @@ const knownFailures: readonly {
     code: exitCodes.inUse,
     advice: '; wait until it has ended, or end it with: filo cancel RUN',
   },
-  { kind: LedgerInUse, code: exitCodes.inUse, advice: '; wait until it has ended' },
   { kind: AddressInUse, code: exitCodes.inUse, advice: '' },
 ]
