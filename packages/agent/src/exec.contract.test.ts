@@ -126,6 +126,14 @@ describe('act', () => {
     expect(droppedBytes).toBeGreaterThan(10_000)
   })
 
+  test('bytes that are no text take no more room in a result than they took in the output', async () => {
+    const { output } = await act(script('head -c 30000 /dev/zero | tr "\\0" "\\377"'), lend())
+    for (const part of [output.head, output.tail]) {
+      expect(part).toMatch(/^\?+$/)
+      expect(Buffer.byteLength(part)).toBeLessThanOrEqual(limits.outputHeadBytes)
+    }
+  })
+
   test('hands on no escape sequence and no control character', async () => {
     const action = lend()
     const acted = await act(

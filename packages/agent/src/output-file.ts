@@ -54,8 +54,8 @@ export class OutputFile {
     const head = wholeCharacters(this.#head)
     const tail = wholeCharacters(this.#tail)
     return {
-      head: printable(head.toString('utf8')),
-      tail: printable(tail.toString('utf8')),
+      head: legible(head),
+      tail: legible(tail),
       droppedBytes: this.#seenBytes - this.#head.length - this.#tail.length,
     }
   }
@@ -108,6 +108,14 @@ export class OutputFile {
     const line = printable(bytes.toString('utf8')).trimEnd()
     if (line !== '') this.#onLine(cut(line, limits.progressLineChars))
   }
+}
+
+/**
+ * As text that takes no more bytes than it did: what is no UTF-8 becomes a question mark rather than U+FFFD, which
+ * takes three, so that no output makes a result too large to be sent.
+ */
+function legible(bytes: Buffer): string {
+  return printable(bytes.toString('utf8').replaceAll('\uFFFD', '?'))
 }
 
 /** Without the halves of UTF-8 characters that a cut left at either end. */
