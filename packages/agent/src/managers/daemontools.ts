@@ -34,7 +34,7 @@ async function observe(
 }
 
 /** A line for each, or what can be said of all where svstat says nothing. */
-export async function askSvstat(
+async function askSvstat(
   services: readonly string[],
   signal: AbortSignal,
 ): Promise<SvstatLine[] | Sighting> {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { GreenarrowDefinition, type GreenarrowMta } from '@filo/protocol'
+import { GreenarrowDefinition, type GreenarrowMta, type State } from '@filo/protocol'
 import { describe, expect, test } from 'vitest'
-import { judgeMta, judgePostgres, readGreenarrowStatus, type DiskQueue } from './greenarrow-status.ts'
+import { judgeMta, judgePostgres, readGreenarrowStatus } from './greenarrow-status.ts'
 
 /** What the manual shows of an MTA that is up. */
 const up = readFileSync(new URL('fixtures/greenarrow/up.txt', import.meta.url), 'utf8')
@@ -13,8 +13,10 @@ const down = up
   .replace('STATUS: up', 'STATUS: down')
   .replaceAll(/^(hvmail-(?!httpd|postgres|studio-worker)\S+ +)UP/gm, '$1DOWN')
 
-function judge(text: string, diskQueue: DiskQueue = 'running', definition: GreenarrowMta = mta) {
-  return judgeMta(readGreenarrowStatus(text)!, diskQueue, definition)
+/** Judges a table whose disk queue is in that state to supervise, and whose other components nobody has seen. */
+function judge(text: string, diskQueue: State = 'running', others: Readonly<Record<string, State>> = {}) {
+  const supervised = new Map(Object.entries({ 'hvmail-disk-qmail-send': diskQueue, ...others }))
+  return judgeMta(readGreenarrowStatus(text)!, supervised, mta)
 }
 
 function withRow(text: string, name: string, cells: string): string {
@@ -89,7 +91,7 @@ describe('the MTA', () => {
   test('is stopped while its disk queue ends, and warns of it', () => {
     const table = withRow(down, 'hvmail-disk-qmail-send', 'UP UP')
     for (const text of [down, table]) {
-      const seen = judge(text, 'ending')
+      const seen = judge(text, 'stopping')
       expect(seen).toMatchObject({ state: 'stopped', live: 'no' })
       expect(seen.warnings).toHaveLength(1)
     }
@@ -101,8 +103,17 @@ describe('the MTA', () => {
   })
 
   test('does not run while its disk queue ends', () => {
-    expect(judge(up, 'ending')).toMatchObject({ state: 'failed', live: 'yes' })
+    expect(judge(up, 'stopping')).toMatchObject({ state: 'failed', live: 'yes' })
   })
+
+  test.each(['starting', 'failed', 'stopping'] as const)(
+    'does not run while one of its components is %s, though the table has it UP',
+    (state) => {
+      const seen = judge(up, 'running', { 'hvmail-rpc': state })
+      expect(seen).toMatchObject({ state: 'failed', live: 'yes' })
+      expect(seen.detail).toContain(`hvmail-rpc ${state}`)
+    },
+  )
 
   test('is unknown where a component is in a state that has no known word', () => {
     expect(judge(withRow(down, 'hvmail-rpc', 'PAUSED UP'), 'stopped')).toMatchObject({

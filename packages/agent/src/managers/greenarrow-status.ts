@@ -1,4 +1,4 @@
-import { cut, type GreenarrowMta } from '@filo/protocol'
+import { cut, type GreenarrowMta, type State } from '@filo/protocol'
 import type { Sighting } from './manager.ts'
 
 // What `hvmail_init status` prints: a table of queues, two summary lines, a table of components.
@@ -58,8 +58,8 @@ function readAll(row: RegExp, text = ''): RegExpExecArray[] {
   return rows.reduce((length, [match]) => length + match.length, 0) === text.length ? rows : []
 }
 
-/** The disk queue's qmail-send: `ending` after the stop, when it writes down when to try its messages again. */
-export type DiskQueue = 'running' | 'ending' | 'stopped' | 'unknown'
+/** Components as daemontools sees them: the table does not tell what is ending, or keeps ending, from what runs. */
+export type Supervised = ReadonlyMap<string, State>
 
 /** How many components a detail has room for. */
 const namedAtMost = 5
@@ -67,47 +67,54 @@ const namedAtMost = 5
 /** Whether the MTA runs, is stopped, or is neither, and which components are in the way of either. */
 export function judgeMta(
   status: GreenarrowStatus,
-  diskQueue: DiskQueue,
-  { expectedDown, apart, diskQueue: directory }: GreenarrowMta,
+  supervised: Supervised,
+  definition: GreenarrowMta,
 ): Sighting {
-  const unclear = status.components.filter(({ primary, log = 'UP' }) => !isKnown(primary) || !isKnown(log))
-  if (unclear.length > 0) {
-    return unknown(
-      `hvmail_init status has words that are not known: ${unclear.map(({ name }) => name).join(', ')}`,
-    )
+  const strange = status.components.filter(({ primary, log = 'UP' }) => !isKnown(primary) || !isKnown(log))
+  if (strange.length > 0) {
+    const names = some(strange.map(({ name }) => name))
+    return unknown(`hvmail_init status has words that are not known, of ${names}`)
   }
-  const own = status.components.filter(({ name }) => !apart.includes(name))
-  const lacking = [
-    ...(status.overall === 'up' ? [] : [`overall status ${status.overall}`]),
-    ...(diskQueue === 'ending' ? ['disk queue ending'] : []),
-    ...status.queues.filter((queue) => !isUp(queue)).map(({ name }) => `queue ${name} not ready`),
-    ...own
-      .filter(
-        ({ name, primary, log = 'UP' }) =>
-          !expectedDown.includes(name) && !(primary === 'UP' && log === 'UP'),
-      )
-      .map(({ name, primary }) => (primary === 'UP' ? `${name}'s log DOWN` : `${name} DOWN`)),
-  ]
-  const diskComponent = directory.slice(directory.lastIndexOf('/') + 1)
-  const left = own.filter(
-    ({ name, primary }) => primary === 'UP' && !(name === diskComponent && diskQueue === 'ending'),
-  )
-  const licence =
+  const own = status.components.filter(({ name }) => !definition.apart.includes(name))
+  const diskQueue = definition.diskQueue.slice(definition.diskQueue.lastIndexOf('/') + 1)
+  const isEnding = supervised.get(diskQueue) === 'stopping'
+  const license =
     status.license === 'current' ? {} : { warnings: [`GreenArrow's license: ${status.license}`] }
+  const lacking = faultsOf(status, own, supervised, definition)
+  const up = own.filter(({ primary }) => primary === 'UP')
   if (lacking.length === 0) {
-    const up = own.filter(({ primary }) => primary === 'UP').length
-    return {
-      state: 'running',
-      live: 'yes',
-      detail: `up: ${up} of ${own.length} components, the others down by design`,
-      ...licence,
-    }
+    const detail = `up: ${up.length} of ${own.length} components, the others down by design`
+    return { state: 'running', live: 'yes', detail, ...license }
   }
+  const left = up.filter(({ name }) => !(name === diskQueue && isEnding))
   if (left.length > 0) {
     const detail = `neither up nor down: ${some(lacking)}; up: ${some(left.map(({ name }) => name))}`
-    return { state: 'failed', live: 'yes', detail: cut(detail), ...licence }
+    return { state: 'failed', live: 'yes', detail: cut(detail), ...license }
   }
-  return judgeStopped(own.length, diskQueue, directory)
+  return judgeStopped(`down: all ${own.length} components`, definition.diskQueue, supervised.get(diskQueue))
+}
+
+/** What keeps the MTA from being up. */
+function faultsOf(
+  { overall, queues }: GreenarrowStatus,
+  own: readonly Component[],
+  supervised: Supervised,
+  { expectedDown }: GreenarrowMta,
+): string[] {
+  return [
+    ...(overall === 'up' ? [] : [`overall status ${overall}`]),
+    ...queues.filter((queue) => !isReady(queue)).map(({ name }) => `queue ${name} not ready`),
+    ...own
+      .filter(({ name }) => !expectedDown.includes(name))
+      .flatMap(({ name, primary, log = 'UP' }) => {
+        if (primary === 'DOWN') return [`${name} DOWN`]
+        if (log === 'DOWN') return [`${name}'s log DOWN`]
+        const state = supervised.get(name)
+        // What ends as soon as it is started is UP in the table at almost any moment.
+        const isUnsteady = state === 'starting' || state === 'failed' || state === 'stopping'
+        return isUnsteady ? [`${name} ${state}`] : []
+      }),
+  ]
 }
 
 function some(names: readonly string[]): string {
@@ -117,15 +124,14 @@ function some(names: readonly string[]): string {
   )
 }
 
-/** All components are down; the disk queue may live on, which does no harm (the manual, "Stopping"). */
-function judgeStopped(components: number, diskQueue: DiskQueue, directory: string): Sighting {
-  const detail = `down: all ${components} components`
+/** All components are down; the disk queue's qmail-send may live on, which does no harm (the manual, "Stopping"). */
+function judgeStopped(detail: string, directory: string, diskQueue: State | undefined): Sighting {
   switch (diskQueue) {
     case 'stopped':
       return { state: 'stopped', live: 'no', detail }
-    case 'ending': {
+    case 'stopping': {
       const warning =
-        'the disk queue’s qmail-send still writes down when to try its messages again; it ends by itself, and ending ' +
+        "the disk queue's qmail-send still writes down when to try its messages again; it ends by itself, and halting " +
         'the machine before does no harm'
       return {
         state: 'stopped',
@@ -135,12 +141,12 @@ function judgeStopped(components: number, diskQueue: DiskQueue, directory: strin
       }
     }
     case 'running':
-      return {
-        state: 'failed',
-        live: 'yes',
-        detail: `${detail}, but the disk queue's qmail-send runs (${directory})`,
-      }
+    case 'starting':
+    case 'failed':
+      return { state: 'failed', live: 'yes', detail: `${detail}, but ${directory} is not (svstat)` }
+    case 'missing':
     case 'unknown':
+    case undefined:
       return unknown(`${detail}, but svstat cannot tell of the disk queue: look at ${directory}`)
   }
 }
@@ -164,7 +170,7 @@ export function unknown(detail: string): Sighting {
   return { state: 'unknown', live: 'unknown', detail: cut(detail) }
 }
 
-function isUp({ isStarted, hasOkFile, hasRamdisk }: Queue): boolean {
+function isReady({ isStarted, hasOkFile, hasRamdisk }: Queue): boolean {
   return isStarted && hasOkFile && hasRamdisk
 }
 

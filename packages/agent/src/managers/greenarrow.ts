@@ -1,14 +1,15 @@
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { GreenarrowDefinition, GreenarrowMta } from '@filo/protocol'
 import { describeExit, look } from '../exec.ts'
-import { askSvstat } from './daemontools.ts'
+import { daemontools } from './daemontools.ts'
 import {
   judgeMta,
   judgePostgres,
   readGreenarrowStatus,
   unknown,
-  type DiskQueue,
   type GreenarrowStatus,
+  type Supervised,
 } from './greenarrow-status.ts'
 import { attemptByScript, isMissing, missing } from './lsb-script.ts'
 import type { Act, Attempt, Manager, Sighting } from './manager.ts'
@@ -39,13 +40,10 @@ async function observe(
   }
   return await Promise.all(
     definitions.map(async (definition) => {
-      const [status, diskQueue] = await Promise.all([
-        statuses.get(definition.hvmailInit)!,
-        definition.part === 'mta' ? seeDiskQueue(definition, signal) : undefined,
-      ])
+      const status = await statuses.get(definition.hvmailInit)!
       if ('state' in status) return status
       return definition.part === 'mta'
-        ? judgeMta(status, diskQueue!, definition)
+        ? judgeMta(status, await askSupervise(status, definition, signal), definition)
         : judgePostgres(status, definition.component)
     }),
   )
@@ -62,13 +60,25 @@ async function askStatus(hvmailInit: string, signal: AbortSignal): Promise<Green
   )
 }
 
-/** By supervise's own word: the table does not tell a queue that is ending from one that runs. */
-async function seeDiskQueue({ diskQueue }: GreenarrowMta, signal: AbortSignal): Promise<DiskQueue> {
-  const answer = await askSvstat([diskQueue], signal)
-  const supervised = Array.isArray(answer) ? answer[0]!.supervised : undefined
-  if (supervised?.kind === 'up') return supervised.isWantedDown ? 'ending' : 'running'
-  if (supervised?.kind === 'down') return supervised.isWantedUp ? 'running' : 'stopped'
-  return 'unknown'
+/** Each component as daemontools sees it, in the directory where the disk queue's service is. */
+async function askSupervise(
+  { components }: GreenarrowStatus,
+  { diskQueue }: GreenarrowMta,
+  signal: AbortSignal,
+): Promise<Supervised> {
+  const names = components.map(({ name }) => name)
+  const seen = await seeServices(
+    names.map((name) => join(dirname(diskQueue), name)),
+    signal,
+  )
+  return new Map(names.map((name, at) => [name, seen[at]!.state]))
+}
+
+async function seeServices(services: readonly string[], signal: AbortSignal): Promise<Sighting[]> {
+  return await daemontools.observe(
+    services.map((service) => ({ kind: 'daemontools', service })),
+    signal,
+  )
 }
 
 /** For the MTA ends when all of its components are up: some come up after hvmail_init has returned. */
@@ -99,9 +109,10 @@ async function stop(definition: GreenarrowDefinition, action: Act): Promise<Atte
 
 async function awaitDiskQueue(definition: GreenarrowMta, { signal, onLine }: Act): Promise<void> {
   const startedAt = performance.now()
-  const { diskQueueWaitMs } = definition
+  const { diskQueue, diskQueueWaitMs } = definition
   for (let isSaid = false; !signal.aborted; isSaid = true) {
-    if ((await seeDiskQueue(definition, signal)) !== 'ending') return
+    const [seen] = await seeServices([diskQueue], signal)
+    if (seen!.state !== 'stopping') return
     if (performance.now() - startedAt >= diskQueueWaitMs) {
       onLine(
         `the disk queue has not ended within ${diskQueueWaitMs / 1000} s: that does no harm, and is not waited for`,
