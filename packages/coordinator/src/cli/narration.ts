@@ -55,8 +55,14 @@ function narrateStep(step: Step, event: StepEvent): Omit<Line, 'subject'> | unde
   switch (event.type) {
     case 'sent':
       return { tone: 'begun', text: 'begins' }
-    case 'done':
-      return event.outcome === 'unneeded' ? undefined : { tone: 'good', text: success(step, event) }
+    case 'done': {
+      if (event.outcome === 'unneeded') return undefined
+      const warnings = event.outcome === 'changed' ? (event.proof?.observation.warnings ?? []) : []
+      return {
+        tone: warnings.length === 0 ? 'good' : 'doubtful',
+        text: [success(step, event), ...warnings].join('; '),
+      }
+    }
     case 'failed':
       return { tone: 'bad', text: `failed: ${event.reason}` }
     case 'unknown':
