@@ -43,7 +43,8 @@ interface HostLine {
   readonly definitions: ReadonlyMap<string, Sha256>
   beacon: string | undefined
   incarnation: string | undefined
-  isClaiming: boolean
+  /** Over when the answer to a claim is there, or known not to come. */
+  claiming: Promise<void> | undefined
   claimAtMs: number
 }
 
@@ -62,6 +63,7 @@ export class Hosts {
   /** Per step in flight or unknown: when it is asked about; Infinity while an answer is awaited. */
   readonly #inquireAtMs = new Map<number, number>()
   #tendAtMs = 0
+  #isOver = false
 
   constructor(
     { link, clock }: { readonly link: Link; readonly clock: Clock },
@@ -80,7 +82,7 @@ export class Hosts {
         definitions,
         beacon: undefined,
         incarnation: undefined,
-        isClaiming: false,
+        claiming: undefined,
         claimAtMs: 0,
       })
     }
@@ -166,7 +168,7 @@ export class Hosts {
       const known = state.hosts.get(host)!
       if (!isDueHost(state, host)) continue
       if (known.kind === 'refused' || known.kind === 'fenced') continue
-      if (!line.isClaiming && nowMs >= line.claimAtMs) this.#claim(host, line)
+      if (line.claiming === undefined && nowMs >= line.claimAtMs) this.#claim(host, line)
     }
     for (const step of state.inFlight) this.#inquireWhenDue(state, step, nowMs)
     for (const step of state.unknown) this.#inquireWhenDue(state, step, nowMs)
@@ -199,12 +201,20 @@ export class Hosts {
     void this.#ask(host, 'abort', content, answerTimeoutMs)
   }
 
-  /** Gives all hosts back; a host that does not hear of it gives itself back when the lease ends. */
+  /**
+   * Gives all hosts back, those too whose grant is still under way. A host that does not hear of it in time gives
+   * itself back when the lease ends.
+   */
   async release(state: RunState): Promise<void> {
-    const claimed = [...state.hosts].flatMap(([host, known]) =>
-      known.kind === 'claimed' ? [{ host, grant: known.grant }] : [],
-    )
-    await Promise.all(claimed.map(({ host, grant }) => this.giveBack(host, grant)))
+    this.#isOver = true
+    const given = [...state.hosts].map(async ([host, known]) => {
+      if (known.kind === 'claimed') await this.giveBack(host, known.grant)
+    })
+    const claiming = [...this.#lines.values()].map((line) => line.claiming)
+    const bound = new AbortController()
+    const timeUp = this.#clock.sleep(releaseTimeoutMs, bound.signal).catch(() => {})
+    await Promise.race([Promise.all([...given, ...claiming]), timeUp])
+    bound.abort()
   }
 
   async giveBack(host: string, grant: number): Promise<void> {
@@ -212,16 +222,17 @@ export class Hosts {
   }
 
   #claim(host: string, line: HostLine): void {
-    line.isClaiming = true
     line.claimAtMs = Number.POSITIVE_INFINITY
     // Once it is ours it is only renewed: what took over a host does so once.
     const takeOver = line.incarnation === undefined ? this.#takeOver : 'no'
-    void this.#claimAll(host, line, takeOver).then((heard) => {
-      line.isClaiming = false
+    line.claiming = this.#claimAll(host, line, takeOver).then(async (heard) => {
+      line.claiming = undefined
       const isHeard = heard.kind !== 'silent'
       line.claimAtMs = Math.min(line.claimAtMs, this.#clock.now() + (isHeard ? renewAfterMs : claimAgainMs))
       if (heard.kind === 'report') line.incarnation = heard.report.incarnation
-      this.#hear({ kind: 'claim-heard', host, heard })
+      const grant = heard.kind === 'report' ? heard.report.holder?.grant : undefined
+      if (this.#isOver && grant !== undefined) await this.giveBack(host, grant)
+      else this.#hear({ kind: 'claim-heard', host, heard })
     })
   }
 
@@ -263,7 +274,7 @@ export class Hosts {
     this.#keepBeacon(host, heard.kind === 'report' ? heard.report : heard.refusal)
     // Every question that was answered renewed the claim.
     const line = this.#lines.get(host)!
-    if (!line.isClaiming) line.claimAtMs = Math.max(line.claimAtMs, heard.askedAtMs + renewAfterMs)
+    if (line.claiming === undefined) line.claimAtMs = Math.max(line.claimAtMs, heard.askedAtMs + renewAfterMs)
     return heard
   }
 
