@@ -1,24 +1,33 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { fourInARow } from './support/fleet-file.ts'
-import { openFleet, type Fleet } from './support/fleet.ts'
+import { openFleet, openSharedFleet, type Fleet } from './support/fleet.ts'
 import { startRabbitmq, type Rabbitmq } from './support/rabbitmq.ts'
 import { until } from './support/until.ts'
 
 // What nobody means to do to a fleet over a broker: wrong keys and passwords, two operators at once, dead hosts.
 
 let broker: Rabbitmq
+let fleet: Fleet
 beforeAll(async () => {
   broker = await startRabbitmq()
+  fleet = await openSharedFleet(broker.url, fourInARow)
 })
-afterAll(() => broker[Symbol.asyncDispose]())
+afterAll(async () => {
+  await fleet?.[Symbol.asyncDispose]()
+  await broker?.[Symbol.asyncDispose]()
+})
+beforeEach(async () => {
+  fleet.showLogsIfTestFails()
+  await fleet.recover()
+})
 
 const patience = ['--patience', '3s']
 const downInOrder = ['web down', 'mail down', 'app down', 'db down']
 
 /** Begins to stop the fleet; resolves when mail's script has been asked to, and is held there. */
-async function stopInMidst(fleet: Fleet, ...options: string[]) {
+async function stopInMidst(...options: string[]) {
   fleet.services.hold('mail')
   const stop = fleet.start(['stop', '--yes', ...options])
   await fleet.services.untilAsked('mail', 'stop')
@@ -26,8 +35,6 @@ async function stopInMidst(fleet: Fleet, ...options: string[]) {
 }
 
 test('an agent with a key of its own making is not believed, and nothing is stopped', async () => {
-  await using fleet = await openFleet(broker.url)
-  await fleet.bringUp()
   rmSync(join(fleet.path, '.state', 'test', 'keys', 'hosts', 'app-host.key'))
   rmSync(join(fleet.path, '.state', 'test', 'keys', 'hosts', 'app-host.pub'))
   expect(await fleet.filo('keys')).toMatchObject({ code: 0 })
@@ -42,9 +49,9 @@ test('an agent with a key of its own making is not believed, and nothing is stop
 })
 
 test('a wrong password, a missing virtual host and a dead broker end with 69, and never show the password', async () => {
-  await using fleet = await openFleet(broker.url, { db: {} })
   const file = join(fleet.path, 'filo.yaml')
   const text = readFileSync(file, 'utf8')
+  onTestFinished(() => writeFileSync(file, text))
   const wrong = ['guest:s3cret@', 'guest:guest@'].map((login) => broker.url.replace('guest:guest@', login))
   const urls = [wrong[0]!, `${wrong[1]!}/nowhere`, broker.url.replace(/:\d+$/, ':1')]
   for (const url of urls) {
@@ -57,23 +64,22 @@ test('a wrong password, a missing virtual host and a dead broker end with 69, an
   expect(fleet.services.requests()).toEqual([])
 })
 
-test('of two stops at once one has the hosts; the other touches nothing, and names who has them', async () => {
-  await using fleet = await openFleet(broker.url)
-  await fleet.bringUp()
-  await using first = await stopInMidst(fleet)
+test('of two stops at once one has the hosts; the other touches nothing, names who has them, and keeps none', async () => {
+  fleet.services.hold('mail')
+  await using first = fleet.start(['stop', 'mail', '--yes'])
+  await fleet.services.untilAsked('mail', 'stop')
   const run = await fleet.newestRun()
   const second = await fleet.filo('stop', '--yes')
   expect(second).toMatchObject({ code: 75 })
   expect(second.stdout).toContain(run)
+  expect(await fleet.filo('start', 'app', '--yes')).toMatchObject({ code: 0 })
   fleet.services.letGo('mail')
   expect(await first.ended).toMatchObject({ code: 0 })
-  expect(fleet.services.requests()).toEqual(['web stop', 'mail stop', 'app stop', 'db stop'])
+  expect(fleet.services.requests()).toEqual(['web stop', 'mail stop'])
 })
 
 test('a cancel from another terminal awaits what is in flight, ends with 5, and can be resumed', async () => {
-  await using fleet = await openFleet(broker.url)
-  await fleet.bringUp()
-  await using stop = await stopInMidst(fleet)
+  await using stop = await stopInMidst()
   expect(await fleet.filo('cancel', await fleet.newestRun())).toMatchObject({ code: 0 })
   fleet.services.letGo('mail')
   expect(await stop.ended).toMatchObject({ code: 5 })
@@ -83,8 +89,6 @@ test('a cancel from another terminal awaits what is in flight, ends with 5, and 
 })
 
 test('a host that is dead for good can be waived: the rest goes on, and the run says so with 7', async () => {
-  await using fleet = await openFleet(broker.url)
-  await fleet.bringUp()
   await fleet.agentOf('mail').kill()
   expect(await fleet.filo('stop', '--yes', ...patience)).toMatchObject({ code: 3 })
   const run = await fleet.newestRun()
@@ -96,34 +100,8 @@ test('a host that is dead for good can be waived: the rest goes on, and the run 
   expect((await fleet.filo('show', run)).stdout).toContain('the machine burnt down')
 })
 
-test('a service revived behind the run is seen before what it needs is stopped, and stopped again by a resume', async () => {
-  await using fleet = await openFleet(broker.url, {
-    db: {},
-    app: { needs: 'db' },
-    log: { needs: 'db' },
-  })
-  const { services } = fleet
-  await fleet.bringUp()
-  services.hold('app')
-  await using stop = fleet.start(['stop', '--yes'])
-  await until('log to be down', () => services.effects().includes('log down'))
-  await services.start('log')
-  // A proof is good for ten seconds; the run must not go on before this one has to be renewed.
-  const revivedAt = performance.now()
-  await until('the proof to be too old', () => performance.now() - revivedAt > 10_500, { timeoutMs: 20_000 })
-  services.letGo('app')
-  const ended = await stop.ended
-  expect(ended).toMatchObject({ code: 2 })
-  expect(ended.stdout).toContain('log@log-host')
-  expect(services.requests()).not.toContain('db stop')
-  expect(await fleet.filo('resume', '--yes')).toMatchObject({ code: 0 })
-  expect(services.effects().slice(-2)).toEqual(['log down', 'db down'])
-})
-
 test('an agent restarted with another definition in mid-run is sent nothing, and the operator is told what to type', async () => {
-  await using fleet = await openFleet(broker.url)
-  await fleet.bringUp()
-  await using stop = await stopInMidst(fleet, ...patience)
+  await using stop = await stopInMidst(...patience)
   fleet.declare({ ...fourInARow, app: { needs: 'db', more: 'stop_timeout: 5s' } })
   await fleet.configure('app-host')
   await fleet.agentOf('app').restart()
@@ -139,8 +117,6 @@ test('an agent restarted with another definition in mid-run is sent nothing, and
 })
 
 test('a host that answers late is waited for', async () => {
-  await using fleet = await openFleet(broker.url)
-  await fleet.bringUp()
   fleet.agentOf('app').freeze()
   await using stop = fleet.start(['stop', '--yes'])
   await stop.untilSays(/app-host/)
@@ -150,34 +126,54 @@ test('a host that answers late is waited for', async () => {
 })
 
 test('a coordinator that was frozen while another took its hosts over is fenced: it sends nothing more', async () => {
-  await using fleet = await openFleet(broker.url)
-  await fleet.bringUp()
-  await using first = await stopInMidst(fleet)
+  await using first = await stopInMidst()
   first.signal('SIGSTOP')
-  const other = fleet.start(['start', 'mail', '--yes', ...patience])
-  expect(await other.ended).toMatchObject({ code: 75 })
-  expect(
-    await fleet.filo('resume', await fleet.newestRun(), '--take-over', '--yes', ...patience),
-  ).toMatchObject({
-    code: 2,
-  })
+  expect(await fleet.filo('start', 'mail', '--yes', ...patience)).toMatchObject({ code: 75 })
+  const taking = ['resume', await fleet.newestRun(), '--take-over', '--yes', ...patience]
+  expect(await fleet.filo(...taking)).toMatchObject({ code: 2 })
   fleet.services.letGo('mail')
   first.signal('SIGCONT')
   const ended = await first.ended
   expect(ended).toMatchObject({ code: 75 })
   expect(fleet.services.requests()).not.toContain('app stop')
+  expect(await fleet.filo(...taking)).toMatchObject({ code: 0 })
+  expect(fleet.services.effects()).toEqual(['web down', 'mail down', 'mail up'])
 })
 
 test('an agent whose state was deleted remembers nothing: what it was asked is found out about by looking', async () => {
-  await using fleet = await openFleet(broker.url)
-  await fleet.bringUp()
-  await using stop = await stopInMidst(fleet, '--patience', '1s')
+  await using stop = await stopInMidst()
+  stop.signal('SIGKILL')
+  await stop.ended
   await fleet.agentOf('mail').kill()
   rmSync(fleet.agentOf('mail').stateDir, { recursive: true })
   fleet.services.letGo('mail')
-  await stop.ended
   await until('mail to be down', () => !fleet.services.isUp('mail'))
   await fleet.agentOf('mail').start()
   expect(await fleet.filo('resume', '--yes')).toMatchObject({ code: 0 })
   expect(fleet.services.requests()).toEqual(['web stop', 'mail stop', 'app stop', 'db stop'])
+})
+
+test('a service revived behind the run is seen before what it needs is stopped, and stopped again by a resume', async () => {
+  const declared = {
+    db: { host: 'db2' },
+    app: { host: 'app2', needs: 'db' },
+    log: { host: 'log2', needs: 'db' },
+  }
+  await using own = await openFleet(broker.url, declared)
+  const { services } = own
+  await own.bringUp()
+  services.hold('app')
+  await using stop = own.start(['stop', '--yes'])
+  await until('log to be down', () => services.effects().includes('log down'))
+  await services.start('log')
+  // A proof is good for ten seconds; the run must not go on before this one has to be renewed.
+  const revivedAt = performance.now()
+  await until('the proof to be too old', () => performance.now() - revivedAt > 10_500, { timeoutMs: 20_000 })
+  services.letGo('app')
+  const ended = await stop.ended
+  expect(ended).toMatchObject({ code: 2 })
+  expect(ended.stdout).toContain('log@log2')
+  expect(services.requests()).not.toContain('db stop')
+  expect(await own.filo('resume', '--yes')).toMatchObject({ code: 0 })
+  expect(services.effects().slice(-2)).toEqual(['log down', 'db down'])
 })

@@ -1,23 +1,30 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { fourInARow } from './support/fleet-file.ts'
-import { openFleet } from './support/fleet.ts'
+import { openSharedFleet, type Fleet } from './support/fleet.ts'
 import { startRabbitmq, type Rabbitmq } from './support/rabbitmq.ts'
 import { until } from './support/until.ts'
 
 // W2, W3, W5, W6 (DESIGN section 1): a run that was cut short carries on, and repeats nothing.
 
 let broker: Rabbitmq
+let fleet: Fleet
 beforeAll(async () => {
   broker = await startRabbitmq()
+  fleet = await openSharedFleet(broker.url, fourInARow)
 })
-afterAll(() => broker[Symbol.asyncDispose]())
+afterAll(async () => {
+  await fleet?.[Symbol.asyncDispose]()
+  await broker?.[Symbol.asyncDispose]()
+})
+beforeEach(async () => {
+  fleet.showLogsIfTestFails()
+  await fleet.recover()
+})
 
 const downInOrder = ['web down', 'mail down', 'app down', 'db down']
 
 test('W2: after a host was dead, a resume carries on the whole plan, hosts never reached included', async () => {
-  await using fleet = await openFleet(broker.url)
   const { services } = fleet
-  await fleet.bringUp()
   await fleet.agentOf('mail').kill()
   expect(await fleet.filo('stop', '--yes', '--continue', '--patience', '1s')).toMatchObject({ code: 3 })
   expect(services.effects()).toEqual(['web down'])
@@ -32,9 +39,8 @@ test('W2: after a host was dead, a resume carries on the whole plan, hosts never
 })
 
 test('W3: a resume tries again only what failed; what succeeded is not asked again', async () => {
-  await using fleet = await openFleet(broker.url, { ...fourInARow, app: { needs: 'db', refuses: 'stop' } })
   const { services } = fleet
-  await fleet.bringUp()
+  services.behave('app', { refuses: 'stop' })
   const ended = await fleet.filo('stop', '--yes')
   expect(ended).toMatchObject({ code: 2 })
   expect(ended.stdout).toContain('app: will not stop')
@@ -48,9 +54,7 @@ test('W3: a resume tries again only what failed; what succeeded is not asked aga
 })
 
 test('W5: Ctrl-C in mid-stage sends nothing new, waits for what is in flight, and says how to resume', async () => {
-  await using fleet = await openFleet(broker.url)
   const { services } = fleet
-  await fleet.bringUp()
   services.hold('mail')
   await using stop = fleet.start(['stop', '--yes'])
   await services.untilAsked('mail', 'stop')
@@ -70,9 +74,7 @@ test('W5: Ctrl-C in mid-stage sends nothing new, waits for what is in flight, an
 })
 
 test('W6: what was in flight when the coordinator was killed is found out about, not done again', async () => {
-  await using fleet = await openFleet(broker.url)
   const { services } = fleet
-  await fleet.bringUp()
   services.hold('mail')
   await using stop = fleet.start(['stop', '--yes'])
   await services.untilAsked('mail', 'stop')
@@ -88,9 +90,7 @@ test('W6: what was in flight when the coordinator was killed is found out about,
 })
 
 test('W6: a coordinator killed while its action goes on is resumed in the midst of it', async () => {
-  await using fleet = await openFleet(broker.url)
   const { services } = fleet
-  await fleet.bringUp()
   services.hold('mail')
   await using stop = fleet.start(['stop', '--yes'])
   await services.untilAsked('mail', 'stop')

@@ -1,25 +1,37 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { fourInARow } from './support/fleet-file.ts'
-import { openFleet } from './support/fleet.ts'
+import { openSharedFleet, type Fleet } from './support/fleet.ts'
 import { startRabbitmq, type Rabbitmq } from './support/rabbitmq.ts'
 
 // W1, W7, W9 (DESIGN section 1): what a host that says nothing, or an agent that hangs, must never lead to.
 
 let broker: Rabbitmq
+let fleet: Fleet
 beforeAll(async () => {
   broker = await startRabbitmq()
+  fleet = await openSharedFleet(broker.url, {
+    ...fourInARow,
+    app: { needs: 'db', more: 'stop_timeout: 2s' },
+    log: {},
+    other: {},
+  })
 })
-afterAll(() => broker[Symbol.asyncDispose]())
+afterAll(async () => {
+  await fleet?.[Symbol.asyncDispose]()
+  await broker?.[Symbol.asyncDispose]()
+})
+beforeEach(async () => {
+  fleet.showLogsIfTestFails()
+  await fleet.recover()
+})
 
 const patience = ['--patience', '3s']
 
 test('W1: a host that does not answer is never left out: nothing is stopped, and the operator is told what to type', async () => {
-  await using fleet = await openFleet(broker.url)
   const { services } = fleet
-  await fleet.bringUp()
   fleet.agentOf('app').freeze()
 
-  const ended = await fleet.filo('stop', '--yes', ...patience)
+  const ended = await fleet.filo('stop', 'db', '--yes', ...patience)
   expect(ended).toMatchObject({ code: 3 })
   expect(services.requests()).toEqual([])
   expect(ended.stdout).toContain('app-host')
@@ -31,12 +43,10 @@ test('W1: a host that does not answer is never left out: nothing is stopped, and
 })
 
 test('W1: with --continue, what does not depend on a silent host goes on, and what does is held', async () => {
-  await using fleet = await openFleet(broker.url, { ...fourInARow, log: {} })
   const { services } = fleet
-  await fleet.bringUp()
   await fleet.agentOf('app').kill()
 
-  const ended = await fleet.filo('stop', '--yes', '--continue', ...patience)
+  const ended = await fleet.filo('stop', 'db', 'log', '--yes', '--continue', ...patience)
   expect(ended).toMatchObject({ code: 3 })
   expect(services.effects().toSorted()).toEqual(['log down', 'mail down', 'web down'])
   expect(ended.stdout).toContain('app-host')
@@ -47,11 +57,9 @@ test('W1: with --continue, what does not depend on a silent host goes on, and wh
 })
 
 test('W7: an agent that hangs while its application lives does not let the database be stopped under it', async () => {
-  await using fleet = await openFleet(broker.url)
   const { services } = fleet
-  await fleet.bringUp()
   services.hold('mail')
-  await using stop = fleet.start(['stop', '--yes', ...patience])
+  await using stop = fleet.start(['stop', 'db', '--yes', ...patience])
   await services.untilAsked('mail', 'stop')
   fleet.agentOf('app').freeze()
   services.letGo('mail')
@@ -68,14 +76,10 @@ test('W7: an agent that hangs while its application lives does not let the datab
 })
 
 test('W7: a stop that exits 0 while the application lives is a failure, and the database stays', async () => {
-  await using fleet = await openFleet(broker.url, {
-    ...fourInARow,
-    app: { needs: 'db', liesAbout: 'stop', more: 'stop_timeout: 2s' },
-  })
   const { services } = fleet
-  await fleet.bringUp()
+  services.behave('app', { liesAbout: 'stop' })
 
-  const ended = await fleet.filo('stop', '--yes', ...patience)
+  const ended = await fleet.filo('stop', 'db', '--yes', ...patience)
   expect(ended).toMatchObject({ code: 2 })
   expect(ended.stdout).toContain('stop app@app-host')
   expect(services.requests()).toEqual(['web stop', 'mail stop', 'app stop'])
@@ -83,9 +87,7 @@ test('W7: a stop that exits 0 while the application lives is a failure, and the 
 })
 
 test('W9: agents that leave and join, and a run elsewhere, do not touch a stop in progress', async () => {
-  await using fleet = await openFleet(broker.url, { ...fourInARow, other: {} })
   const { services } = fleet
-  await fleet.bringUp()
   services.hold('mail')
   await using stop = fleet.start(['stop', 'db', '--yes'])
   await services.untilAsked('mail', 'stop')

@@ -18,6 +18,8 @@ export interface Fleet extends AsyncDisposable {
   start(args: readonly string[], options?: Partial<FiloOptions>): RunningFilo
   /** Starts all services, by Filo itself; their ledger begins anew. */
   bringUp(): Promise<void>
+  /** Makes all agents and services again what they were declared to be, and up, whatever a test did to them. */
+  recover(): Promise<void>
   /** Writes the fleet file anew. The agents keep what they were told until they are configured and restarted. */
   declare(services: FleetServices): void
   /** Writes an agent's configuration by the fleet file as it is now; a running agent does not read it. */
@@ -57,6 +59,10 @@ export async function openSharedFleet(brokerUrl: string, declared: FleetServices
       await agent.start()
     }),
   )
+  const bringUp = async (): Promise<void> => {
+    await succeed(run('start', '--yes'))
+    services.forget()
+  }
   const disposal = stack.move()
   return {
     path: dir.path,
@@ -65,9 +71,17 @@ export async function openSharedFleet(brokerUrl: string, declared: FleetServices
     agentOf: (service) => agents.get(declared[service]?.host ?? `${service}-host`)!,
     filo: run,
     start: (args, options) => startFilo(args, { cwd: dir.path, ...options }),
-    async bringUp() {
-      await succeed(run('start', '--yes'))
-      services.forget()
+    bringUp,
+    async recover() {
+      for (const [name, behaviour] of Object.entries(declared)) {
+        services.behave(name, behaviour)
+        services.letGo(name)
+      }
+      for (const agent of agents.values()) {
+        agent.thaw()
+        if (!agent.isRunning) await agent.start()
+      }
+      await bringUp()
     },
     declare,
     configure,
