@@ -26,6 +26,8 @@ let databases = 0
 /** A host with the real agent over services that are none, in which the agent can be killed at any moment. */
 export class FakeHost {
   readonly name: string
+  /** How long it takes to look, at least and at most, milliseconds. */
+  lookMs: readonly [number, number] = [1, 800]
   /** By service. */
   readonly services = new Map<string, FakeService>()
   readonly #time: VirtualTime
@@ -124,7 +126,7 @@ export class FakeHost {
     const lsb: Manager = {
       kind: 'lsb',
       observe: async (definitions) => {
-        await life.clock.sleep(this.#dice.between(1, 800))
+        await life.clock.sleep(this.#dice.between(...this.lookMs))
         return definitions.map((one) => this.services.get((one as { name: string }).name)!.sight())
       },
       start: request('start') as Manager['start'],

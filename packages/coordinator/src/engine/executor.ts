@@ -1,6 +1,6 @@
 import { instanceName, judge, type Clock, type Ending, type Observation, type Report } from '@filo/protocol'
 import { auditOf } from '../run/audit.ts'
-import { decide, proofAgeMs } from '../run/decide.ts'
+import { decide, outcomeOf, proofAgeMs } from '../run/decide.ts'
 import {
   interpretAftermath,
   interpretEnding,
@@ -15,6 +15,7 @@ import type { Journal, RunRecord, RunRequest } from './journal.ts'
 import { Hosts, knownOtherwise, type HostWord } from './hosts.ts'
 import { Inbox } from './inbox.ts'
 import type { Heard, Link } from './link.ts'
+import { Standstill } from './standstill.ts'
 
 // One loop with one writer: take what arrived, fold it, ask `decide` what may be done, append all of it in one
 // transaction, then send. Questions run side by side; events are recorded one after another.
@@ -76,6 +77,7 @@ class Session {
   readonly #state: RunState
   readonly #inbox: Inbox<Item>
   readonly #hosts: Hosts
+  readonly #standstill: Standstill
   /** Events that are folded and not yet appended. */
   #fresh: RunEvent[] = []
   /** When a `prove` step was first asked for in this session. */
@@ -94,6 +96,7 @@ class Session {
     this.#state = fold(record.plan, world.journal.events(record.run))
     this.#inbox = new Inbox(world.clock)
     this.#hosts = new Hosts(world, record, options.takeOver, (word) => this.#inbox.push(word))
+    this.#standstill = new Standstill(record.plan, options.patienceMs, world.clock.now())
   }
 
   async carryOut(interrupt: AbortSignal): Promise<RunState> {
@@ -142,7 +145,9 @@ class Session {
       this.#note({ type: 'sent', step, action, grant: host.grant, ledger: host.ledger, atMs: nowMs })
       return { step, action, grant: host.grant }
     })
-    if (decision.end !== null) this.#note({ type: 'session-ended', outcome: decision.end })
+    const isStuck = this.#state.inFlight.size === 0 && this.#standstill.isReached(nowMs)
+    const end = isStuck ? outcomeOf(this.#state) : decision.end
+    if (end !== null) this.#note({ type: 'session-ended', outcome: end })
     this.#flush()
     for (const { step, action, grant } of sending) this.#hosts.act(step, action, grant)
     for (const step of decision.observe) {
@@ -150,11 +155,12 @@ class Session {
     }
     this.#hosts.observe(decision.observe, nowMs)
     this.#hosts.tend(this.#state, nowMs)
-    return decision.end
+    return end
   }
 
   #note(event: RunEvent): void {
     evolve(this.#state, event)
+    this.#standstill.note(event, this.#world.clock.now())
     this.#fresh.push(event)
   }
 
@@ -242,7 +248,9 @@ class Session {
       const sighted = seen.get(service)
       const isAsPlanned = sighted?.definition === this.#record.plan.services[service]?.definition
       const observation =
-        isAsPlanned && sighted ? sighted.observation : unseeable(this.#world.clock, host, service)
+        isAsPlanned && sighted
+          ? this.#inTime(service, sighted.observation, askedAtMs)
+          : unseeable(this.#world.clock, knownOtherwise(host, [service]))
       const { incarnation, boot, answer } = report
       const proof: Proof = { session: this.#state.session, askedAtMs, incarnation, boot, answer, observation }
       for (const event of interpretObservation(this.#state, service, host, proof)) this.#note(event)
@@ -252,6 +260,15 @@ class Session {
         for (const event of interpretProof(this.#state, step, first, proof)) this.#note(event)
       }
     }
+  }
+
+  /** What took longer to see than it may be relied on proves nothing, however often it is asked for (R3). */
+  #inTime(service: string, observation: Observation, askedAtMs: number): Observation {
+    const tookMs = this.#world.clock.now() - askedAtMs
+    if (tookMs <= proofAgeMs + (this.#record.plan.services[service]?.settleMs ?? 0)) return observation
+    const seconds = Math.round(tookMs / 1000)
+    const detail = `it was seen ${observation.state}, but to look took ${seconds} s: too long to rely on it`
+    return unseeable(this.#world.clock, detail)
   }
 
   #interpretActAnswer({ step, action, answer }: Extract<HostWord, { kind: 'act-heard' }>): void {
@@ -419,8 +436,7 @@ class Session {
 const passing: ReadonlySet<string> = new Set(['beacon', 'busy', 'grant', 'storage', 'sealed'])
 const retryMs = 1000
 
-function unseeable(clock: Clock, host: string, service: string): Observation {
-  const detail = knownOtherwise(host, [service])
+function unseeable(clock: Clock, detail: string): Observation {
   const seenAt = clock.wall().toISOString()
   return { state: 'unknown', live: 'unknown', detail, manager: 'command', heldMs: 0, seenAt }
 }
