@@ -66,6 +66,8 @@ interface Task extends Audience {
 const firstPollMs = 10
 const longestPollMs = 1000
 const overduePollMs = 2000
+/** Processes that a sentence names; the observation has more. */
+const holdersNamed = 3
 /** How long `failed` must be seen before the deadline is not waited for: pid files and status answers lag. */
 const failedForMs = 1000
 
@@ -226,7 +228,7 @@ class Watch {
       if (timeIsUp && isUnderWay && !saidOverdue) {
         saidOverdue = true
         this.#task.onPhase('overdue')
-        this.#task.onOverdue(this.end('overdue', `time is up and it is not over: ${seen.detail}`))
+        this.#task.onOverdue(this.end('overdue', `time is up and it is not over: ${this.#tell(seen)}`))
       }
       if (!saidOverdue) this.#task.onPhase(judge(seen, this.goal, 0) === 'proves' ? 'settling' : 'waiting')
       const settleLeftMs =
@@ -253,7 +255,15 @@ class Watch {
     if (judge(seen, this.goal, 0) === 'silent' && seen.state !== 'missing')
       return this.end('unproven', seen.detail)
     const late = timeIsUp && missed === 'failed' ? `not ${this.goal} when its time was up: ` : ''
-    return this.end(missed, `${late}${seen.detail}`)
+    return this.end(missed, `${late}${this.#tell(seen)}`)
+  }
+
+  /** What was seen, and on a stop which processes an operator has to look for. */
+  #tell({ detail, processes = [] }: Observation): string {
+    if (this.goal === 'running' || processes.length === 0) return detail
+    const named = processes.slice(0, holdersNamed).map(({ pid, command }) => `${pid} (${command})`)
+    const more = processes.length > holdersNamed ? ` and ${processes.length - holdersNamed} more` : ''
+    return `${detail}; held by ${named.join(', ')}${more}`
   }
 
   /** Whether something is still happening: a transition of the service, or, on a stop, processes of the action. */
