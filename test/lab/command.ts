@@ -13,18 +13,21 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   /** After this long it is killed, and the call fails. */
   readonly timeoutMs?: number
+  /** What an error calls the command; the argv where absent. */
+  readonly shown?: string
 }
 
 /** Runs a command to its end, and gives what it printed. Throws, with what it said, where it does not succeed. */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<string> {
   const { code, stdout, stderr } = await attempt(argv, options)
   if (code === 0) return stdout
-  throw new Error(`"${argv.join(' ')}" ended with ${code}: ${(stderr.trim() || stdout.trim()).slice(-2000)}`)
+  const { shown = argv.join(' ') } = options
+  throw new Error(`"${shown}" ended with ${code}: ${(stderr.trim() || stdout.trim()).slice(-2000)}`)
 }
 
 /** Runs a command to its end, however that is. */
 export async function attempt(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const { input, env, timeoutMs = 60_000 } = options
+  const { input, env, timeoutMs = 60_000, shown = argv.join(' ') } = options
   const [program, ...args] = argv
   const child = spawn(program!, args, {
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
@@ -39,9 +42,7 @@ export async function attempt(argv: readonly string[], options: RunOptions = {})
   return await new Promise<Ran>((resolve, reject) => {
     const late = setTimeout(() => {
       child.kill('SIGKILL')
-      reject(
-        new Error(`"${argv.join(' ')}" did not end within ${timeoutMs} ms; it said:\n${stdout}${stderr}`),
-      )
+      reject(new Error(`"${shown}" did not end within ${timeoutMs} ms; it said:\n${stdout}${stderr}`))
     }, timeoutMs)
     child.once('error', reject)
     child.once('close', (code) => {

@@ -149,17 +149,21 @@ export class Host implements Addressed {
 
   /** Runs a command on the host, as root; throws where it does not succeed. */
   async exec(...argv: readonly string[]): Promise<string> {
-    return await run(this.argv(...argv))
+    return await run(this.argv(...argv), { shown: this.#shown(argv) })
   }
 
   /** Runs a command on the host, however it ends. */
   async attempt(...argv: readonly string[]): Promise<Ran> {
-    return await attempt(this.argv(...argv))
+    return await attempt(this.argv(...argv), { shown: this.#shown(argv) })
   }
 
   /** Runs a script of sh(1) on the host, as root. */
   async sh(script: string, options: RunOptions = {}): Promise<string> {
-    return await run(this.argv('/bin/sh', '-ec', script), options)
+    return await run(this.argv('/bin/sh', '-ec', script), { shown: this.#shown([script]), ...options })
+  }
+
+  #shown(argv: readonly string[]): string {
+    return `${argv.join(' ')}" on "${this.name}`
   }
 
   /** What to run here for a command to run there: in all its namespaces, its control group, and nobody's environment. */

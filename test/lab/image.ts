@@ -51,6 +51,8 @@ export interface Layer {
   readonly answers?: string
   /** A script for sh(1) that runs before the packages are installed. */
   readonly before?: string
+  /** One that runs when they are. */
+  readonly after?: string
 }
 
 /** The directories of a layer and all below it, the uppermost first, as overlayfs wants them. Makes what is missing. */
@@ -118,8 +120,9 @@ apt-get -qq update
 debconf-set-selections < /.answers
 sh -e /.before
 apt-get -qq -y -o Dpkg::Use-Pty=0 install "$@"
+sh -e /.after
 apt-get clean
-rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d /.answers /.before
+rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d /.answers /.before /.after
 `
 
 async function install(layer: Layer, below: readonly string[], upper: string): Promise<void> {
@@ -132,6 +135,7 @@ async function install(layer: Layer, below: readonly string[], upper: string): P
   try {
     writeFileSync(join(root, '.answers'), layer.answers ?? '')
     writeFileSync(join(root, '.before'), layer.before ?? '')
+    writeFileSync(join(root, '.after'), layer.after ?? '')
     const script = ['/bin/sh', '-c', installation, 'install', ...layer.packages]
     const argv = [
       ...cgroup.enter,

@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, describe, expect } from 'vitest'
+import type { LabFleet } from './fleets.ts'
+import { differences, footprint, type Footprint } from './footprint.ts'
+import { raiseLab, type Lab, type RaisedLab } from './lab.ts'
+import { obstacle } from './requirements.ts'
+
+const why = await obstacle()
+
+/** The lab of the tests of one file. */
+export interface LabOfTests {
+  readonly lab: Lab
+  readonly broker: RaisedLab['broker']
+}
+
+/**
+ * Raises a fleet for the tests of a file, in the order in which they stand, and ends it after them; fails where the
+ * machine is not then as it was. Where no lab can run, says why and what has not been tested.
+ */
+export function describeInLab(title: string, fleet: LabFleet, define: (current: LabOfTests) => void): void {
+  if (why !== undefined)
+    process.stderr.write(`NOT TESTED: ${title}, because the lab cannot run here: ${why}\n`)
+  describe.skipIf(why !== undefined)(title, () => {
+    let before: Footprint
+    let raised: RaisedLab | undefined
+    const present = (): RaisedLab => {
+      if (raised === undefined) throw new Error('the lab is only up while tests run')
+      return raised
+    }
+    beforeAll(async () => {
+      before = footprint()
+      raised = await raiseLab(`filo-lab-${process.pid}`, fleet.hosts)
+      await fleet.prepare(raised.lab)
+    })
+    afterAll(async () => {
+      await raised?.[Symbol.asyncDispose]()
+      expect(differences(before, footprint())).toEqual([])
+    })
+    define({
+      get lab() {
+        return present().lab
+      },
+      get broker() {
+        return present().broker
+      },
+    })
+  })
+}

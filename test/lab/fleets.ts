@@ -1,0 +1,21 @@
+import type { HostSpec, Lab } from './lab.ts'
+import { application, database, mail, web } from './sympa/layers.ts'
+import { prepareSympa } from './sympa/prepare.ts'
+
+/** A fleet to raise in a lab: its hosts, and what is to be done on them once they are up. */
+export interface LabFleet {
+  readonly hosts: readonly HostSpec[]
+  prepare(lab: Lab): Promise<void>
+}
+
+export const sympa: LabFleet = {
+  hosts: [
+    { name: 'db', layer: database },
+    { name: 'app', layer: application },
+    { name: 'mail', layer: mail },
+    { name: 'web', layer: web },
+  ],
+  prepare: (lab) => prepareSympa(lab),
+}
+
+export const fleets: Readonly<Record<string, LabFleet>> = { sympa }

@@ -1,0 +1,137 @@
+import { readFileSync } from 'node:fs'
+import type { Host } from '../host.ts'
+import type { Lab } from '../lab.ts'
+import { addressOf } from '../network.ts'
+
+// The work of an administrator between installing Debian's packages and the first mail: db, app, mail and web learn
+// of each other, and there is one list with one subscriber.
+
+const network = '10.77.0.0/24'
+
+export const list = 'demo@lists.lab'
+export const subscriber = 'alice@mail.lab'
+
+/** How the four hosts are to be driven: `initscripts` takes Debian's units of Sympa away, its init script remains. */
+export type Way = 'systemd' | 'initscripts'
+
+export async function prepareSympa(lab: Lab, way: Way = 'systemd'): Promise<void> {
+  const [db, app, mail, web] = ['db', 'app', 'mail', 'web'].map((name) => lab.host(name)) as [
+    Host,
+    Host,
+    Host,
+    Host,
+  ]
+  await Promise.all([prepareDatabase(db), prepareRelay(app), prepareMail(mail), prepareWeb(web)])
+  await prepareApplication(app, way)
+  await lab.declare(fleetFile(way))
+}
+
+/** The fleet file of the example, for either way. */
+export function fleetFile(way: Way): string {
+  const name = way === 'systemd' ? 'filo.yaml' : 'initscripts.yaml'
+  return readFileSync(new URL(`../../../examples/sympa/${name}`, import.meta.url), 'utf8')
+}
+
+/** Its log tells of every connection, so that a test can hold Filo to it. */
+async function prepareDatabase(db: Host): Promise<void> {
+  const dir = '/etc/postgresql/15/main'
+  // The port too: the package takes the next one where something listened on 5432 when the image was made.
+  db.write(
+    `${dir}/conf.d/lab.conf`,
+    "port = 5432\nlisten_addresses = '*'\nlog_connections = on\nlog_disconnections = on\nlog_line_prefix = '%m [%p] %h '\n",
+  )
+  await db.sh(`
+    echo 'host sympa sympa ${network} scram-sha-256' >> ${dir}/pg_hba.conf
+    systemctl restart postgresql@15-main
+    su postgres -c "psql -q" <<SQL
+create role sympa login password 'sympa';
+create database sympa owner sympa encoding 'UTF8' template template0;
+SQL`)
+}
+
+async function prepareMail(mail: Host): Promise<void> {
+  await mail.sh(`
+    useradd --create-home alice
+    postconf -e myhostname=mail.lab mydestination=mail.lab,localhost relay_domains=lists.lab \\
+      'transport_maps=inline:{lists.lab=smtp:[${addressOf(2)}]:25}' ${postfixInLab}
+    systemctl restart postfix@-`)
+}
+
+/** There is no name server in the lab. */
+const postfixInLab = `'mynetworks=127.0.0.0/8 ${network}' smtp_host_lookup=native smtp_dns_support_level=disabled \\
+      inet_protocols=ipv4 minimal_backoff_time=1s maximal_backoff_time=2s queue_run_delay=1s`
+
+async function prepareRelay(app: Host): Promise<void> {
+  await app.sh(`
+    postconf -e myhostname=lists.lab mydestination=lists.lab,localhost 'relayhost=[${addressOf(3)}]' \\
+      'alias_maps=hash:/etc/aliases,hash:/etc/mail/sympa/aliases' ${postfixInLab}`)
+}
+
+async function prepareApplication(app: Host, way: Way): Promise<void> {
+  // Over the network, because nginx is on another host.
+  app.write(
+    '/etc/systemd/system/wwsympa.socket.d/network.conf',
+    '[Socket]\nListenStream=\nListenStream=9000\n',
+  )
+  const automatic = new URL('../../../examples/sympa/sympa-automatic.service', import.meta.url)
+  app.write('/etc/systemd/system/sympa-automatic.service', readFileSync(automatic, 'utf8'))
+  app.write('/var/lib/sympa/demo.xml', demoList, 0o644)
+  await app.sh(
+    `
+    sed -i '/^db_/d' /etc/sympa/sympa/sympa.conf
+    cat >> /etc/sympa/sympa/sympa.conf <<CONF
+db_type PostgreSQL
+db_host db
+db_port 5432
+db_name sympa
+db_user sympa
+db_passwd sympa
+automatic_list_feature on
+queueautomatic /var/spool/sympa/automatic
+CONF
+    install -d -o sympa -g sympa /var/spool/sympa/automatic
+    su sympa -s /bin/sh -c 'sympa check'
+    su sympa -s /bin/sh -c 'sympa create --input_file=/var/lib/sympa/demo.xml lists.lab'
+    echo ${subscriber} | su sympa -s /bin/sh -c 'sympa add ${list}'
+    newaliases
+    postalias /etc/mail/sympa/aliases
+    ${way === 'initscripts' ? 'rm /lib/systemd/system/sympa.service /lib/systemd/system/sympa-*.service' : ''}
+    systemctl daemon-reload
+    systemctl restart postfix@-
+    systemctl start wwsympa.socket wwsympa sympa ${way === 'systemd' ? 'sympa-automatic' : ''}`,
+    { timeoutMs: 120_000 },
+  )
+}
+
+async function prepareWeb(web: Host): Promise<void> {
+  web.write(
+    '/etc/nginx/sites-enabled/default',
+    `server {
+  listen 80 default_server;
+  server_name web;
+  location = / { return 204; }
+  location /sympa {
+    include /etc/nginx/fastcgi_params;
+    fastcgi_split_path_info ^(/sympa)(.*)$;
+    fastcgi_param PATH_INFO $fastcgi_path_info;
+    fastcgi_param SCRIPT_FILENAME /usr/lib/cgi-bin/sympa/wwsympa.fcgi;
+    fastcgi_pass ${addressOf(2)}:9000;
+  }
+}
+`,
+  )
+  await web.exec('systemctl', 'reload', 'nginx')
+}
+
+const demoList = `<?xml version="1.0"?>
+<list>
+  <listname>demo</listname>
+  <type>discussion_list</type>
+  <subject>A list to try the platform by</subject>
+  <description>A list to try the platform by</description>
+  <status>open</status>
+  <language>en</language>
+  <topic>computing</topic>
+  <owner multiple="1"><email>${subscriber}</email></owner>
+</list>
+`
