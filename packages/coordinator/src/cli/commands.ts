@@ -4,6 +4,7 @@ import { durationMs, durationPattern } from '../fleet/duration.ts'
 import type { Intention } from '../plan/plan.ts'
 import type { Context } from './context.ts'
 import type { ExitCode } from './exit-code.ts'
+import type { HypcontrolOptions, ImportOptions } from './import.ts'
 import type { PlanOptions } from './plan.ts'
 import type { StatusOptions } from './status.ts'
 import type { SessionChoices } from './carry.ts'
@@ -83,12 +84,50 @@ function defineSettingUp(program: Command, perform: Perform): void {
         (await import('./agent-config.ts')).agentConfig(context, host, options),
       ),
     )
+  defineImports(
+    program.command('import').description('write a fleet file from what another program has'),
+    perform,
+  )
   program
     .command('doctor')
     .description('say what is wrong with broker, keys, agents and clocks, and what to do')
     .addOption(json())
     .action((_options: object, command: Command) =>
       perform(command, async (context) => (await import('./doctor.ts')).doctor(context)),
+    )
+}
+
+function defineImports(program: Command, perform: Perform): void {
+  const hosts = (flags: string, description: string): Option =>
+    new Option(flags, description)
+      .argParser((value, all: string[] | undefined) => [...(all ?? []), value])
+      .default([], 'localhost')
+  const output = (): Option => new Option('-o, --output <file>', 'write it there instead of printing it')
+  program
+    .command('hypcontrol')
+    .description("Canopsis' hypcontrol.conf, as three stages")
+    .argument('<file>', "usually ~/etc/hypcontrol.conf of Canopsis' user")
+    .addOption(
+      hosts('--host <[stage=]host>', 'where the services of a stage, or all, run; may be given again'),
+    )
+    .option('--home <dir>', 'the home of its user (default: the folder above that of the file)')
+    .option('--socket <socket>', 'where supervisord listens (default: as its etc/supervisord.conf says)')
+    .addOption(output())
+    .action((file: string, options: HypcontrolOptions, command: Command) =>
+      perform(command, async (context) =>
+        (await import('./import.ts')).importHypcontrol(context, file, options),
+      ),
+    )
+  program
+    .command('supervisord')
+    .description('the programs and groups of a supervisord.conf, in the order of their priorities')
+    .argument('<conf>', 'usually /etc/supervisor/supervisord.conf')
+    .addOption(hosts('--host <host>', 'a host that has this supervisord; may be given again'))
+    .addOption(output())
+    .action((file: string, options: ImportOptions, command: Command) =>
+      perform(command, async (context) =>
+        (await import('./import.ts')).importSupervisord(context, file, options),
+      ),
     )
 }
 

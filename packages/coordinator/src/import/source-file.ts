@@ -1,0 +1,15 @@
+import type { Problem } from '../fleet/problem.ts'
+
+/** A file that a fleet is read from. */
+export interface SourceFile {
+  /** As the operator named it: for problems. */
+  readonly file: string
+  readonly text: string
+}
+
+/** A fault at an offset of the text. */
+export function problemAt({ file, text }: SourceFile, offset: number, words: string): Problem {
+  const before = text.slice(0, offset)
+  const lineStart = before.lastIndexOf('\n') + 1
+  return { file, line: before.split('\n').length, column: offset - lineStart + 1, text: words }
+}
