@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { InstanceName } from '@filo/protocol'
-import { execute } from '../../../packages/coordinator/src/engine/executor.ts'
+import { execute, type SessionOptions } from '../../../packages/coordinator/src/engine/executor.ts'
 import type { Journal, RunRecord } from '../../../packages/coordinator/src/engine/journal.ts'
 import { Link, type LinkIdentity } from '../../../packages/coordinator/src/engine/link.ts'
 import { stepName } from '../../../packages/coordinator/src/plan/plan.ts'
@@ -15,6 +15,14 @@ import { Life, type VirtualTime } from './virtual-time.ts'
 
 /** What became of a session: it came to its end, its process was killed, or it went on for ever. */
 export type SessionEnd = RunOutcome | 'killed' | 'endless'
+
+interface OpenSession {
+  readonly life: Life
+  readonly link: Link
+  /** When it has come to its end. */
+  state: RunState | undefined
+  error: unknown
+}
 
 const longestSessionMs = 2 * 3600 * 1000
 
@@ -45,6 +53,22 @@ export class Coordinator {
 
   /** Orders the run, or resumes it, and lets time pass until that session is over. */
   async carryOn(policy: FailurePolicy): Promise<SessionEnd> {
+    const session = await this.begin(policy, this.#sessions === 0 ? 'no' : 'run')
+    const isOver = await this.#world.time.passUntil(
+      () => session.state !== undefined || session.error !== undefined || session.life.isOver,
+      longestSessionMs,
+    )
+    if (session.life.isOver) return 'killed'
+    this.kill()
+    if (!isOver) return 'endless'
+    if (session.state === undefined) throw session.error
+    await session.link[Symbol.asyncDispose]()
+    this.#compareWithFold(session.state)
+    return session.state.ended!
+  }
+
+  /** Opens a session that goes on as time passes. */
+  async begin(policy: FailurePolicy, takeOver: SessionOptions['takeOver']): Promise<OpenSession> {
     const { time, dice, network } = this.#world
     const life = (this.#life = new Life(time))
     this.#interrupt = new AbortController()
@@ -53,23 +77,21 @@ export class Coordinator {
     const identity = { ...this.#identity, coordinator: newId() }
     const link = await Link.open(network.connect(life), identity, life.clock, newId)
     const world = { clock: life.clock, journal: this.#mortalJournal(life), link, newId }
-    const takeOver = this.#sessions === 1 ? ('no' as const) : ('run' as const)
     const options = { policy, patienceMs: dice.between(10, 60) * 1000, takeOver }
-    let over: { readonly state: RunState } | { readonly error: unknown } | undefined
     const watcher = { onEvents: () => {}, onProgress: () => {} }
+    const session: OpenSession = { life, link, state: undefined, error: undefined }
     execute(world, this.record, options, watcher, this.#interrupt.signal).then(
-      (state) => (over = { state }),
-      (error: unknown) => (over = { error }),
+      (state) => (session.state = state),
+      (error: unknown) => {
+        session.error = error
+        this.#fault(String(error))
+      },
     )
-    const isOver = await time.passUntil(() => over !== undefined || life.isOver, longestSessionMs)
-    const ended = over
-    this.kill()
-    if (!isOver) return 'endless'
-    if (ended === undefined) return 'killed'
-    if ('error' in ended) throw ended.error
-    await link[Symbol.asyncDispose]()
-    this.#compareWithFold(ended.state)
-    return ended.state.ended!
+    return session
+  }
+
+  get hasBegun(): boolean {
+    return this.#sessions > 0
   }
 
   kill(): void {

@@ -70,7 +70,7 @@ async function session(
 
 /** Lets all go wrong that can, at times that the dice choose. */
 function trouble(scene: Scene, lastsMs: number, tell: (words: string) => void): void {
-  const { dice, time, network, hosts, services, coordinator } = scene
+  const { dice, time, network, hosts, services, coordinator, rival } = scene
   network.weather = {
     lost: dice.pick([0, 0.02, 0.2]),
     repeated: dice.pick([0, 0.05, 0.3]),
@@ -124,6 +124,13 @@ function trouble(scene: Scene, lastsMs: number, tell: (words: string) => void): 
     host.fill(true)
     time.after(dice.between(1000, 30_000), () => host.fill(false))
   })
+  if (dice.happens(0.2)) {
+    time.after(dice.between(0, Math.min(lastsMs, 5000)), () => {
+      const takeOver = dice.pick(['any', 'any', 'no'] as const)
+      tell(`another run begins (take over: ${takeOver}): ${rival.record.plan.steps.map(stepName).join(', ')}`)
+      void rival.begin(dice.pick(['hold', 'continue']), takeOver)
+    })
+  }
   if (dice.happens(0.1)) {
     tell('to look takes long')
     for (const host of hosts) host.lookMs = [3000, 9500]
@@ -141,9 +148,10 @@ function trouble(scene: Scene, lastsMs: number, tell: (words: string) => void): 
   })
 }
 
-async function calm({ network, hosts, services, coordinator, time }: Scene): Promise<void> {
+async function calm({ network, hosts, services, coordinator, rival, time }: Scene): Promise<void> {
   network.mend()
   coordinator.mayDie = false
+  rival.kill()
   for (const service of services.values()) service.isIll = false
   for (const host of hosts) {
     host.fill(false)
@@ -163,7 +171,7 @@ function waiveWhatHolds({ coordinator }: Scene, tell: (words: string) => void): 
 }
 
 /** R10: what the run came to is not better than the truth. */
-function judgeEnd({ coordinator, services, oracle }: Scene, end: SessionEnd): void {
+function judgeEnd({ coordinator, rival, services, oracle }: Scene, end: SessionEnd): void {
   const { plan, steps, spare } = coordinator.state()
   const goals = new Map<string, 'running' | 'stopped'>()
   for (const [at, step] of plan.steps.entries()) {
@@ -175,6 +183,8 @@ function judgeEnd({ coordinator, services, oracle }: Scene, end: SessionEnd): vo
       goals.set(`${step.service}@${step.host}`, step.kind === 'start' ? 'running' : 'stopped')
     }
   }
+  // What another run has made of it since is that one's affair.
+  if (rival.hasBegun) return
   for (const { name, state, isLive, touchedAtMs } of services.values()) {
     const goal = goals.get(name)
     const isThere = goal === 'running' ? state === 'running' : !isLive

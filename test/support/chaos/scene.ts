@@ -16,6 +16,8 @@ import { Oracle } from './oracle.ts'
 import { randomFleet } from './random-fleet.ts'
 import { Life, VirtualTime } from './virtual-time.ts'
 
+const verbs: readonly Intention['verb'][] = ['stop', 'stop', 'start', 'restart']
+
 /** A fleet, a run of it that has been ordered, and everything that may go wrong with them. */
 export class Scene implements Disposable {
   readonly dice: Dice
@@ -25,6 +27,8 @@ export class Scene implements Disposable {
   readonly hosts: readonly FakeHost[]
   readonly oracle: Oracle
   readonly coordinator: Coordinator
+  /** Another operator with another run of the same fleet. */
+  readonly rival: Coordinator
   readonly #journal: Journal
 
   constructor(seed: number, dir: string) {
@@ -39,7 +43,7 @@ export class Scene implements Disposable {
       const identity = { key: pair.signing, trusted }
       return new FakeHost(this, hostDefinition(fleet, host), identity, (effect) => this.oracle.judge(effect))
     })
-    const verb = dice.pick<Intention['verb']>(['stop', 'stop', 'start', 'restart'])
+    const verb = dice.pick(verbs)
     this.#fill(fleet, verb)
     mkdirSync(join(dir, 'locks'), { recursive: true })
     const journalDir = {
@@ -55,6 +59,8 @@ export class Scene implements Disposable {
     const identity = { fleet: fleet.name, operator: 'alice@admin1', key: keys.signing, hosts: verifying }
     const fault = (words: string): void => this.oracle.fault(words)
     this.coordinator = new Coordinator(this, this.#journal, record, identity, fault)
+    const other = this.#order(fleet, dice.pick(verbs))
+    this.rival = new Coordinator(this, this.#journal, other, { ...identity, operator: 'eve@admin3' }, fault)
     this.oracle = new Oracle(
       fleet,
       this.services,
@@ -66,6 +72,7 @@ export class Scene implements Disposable {
   [Symbol.dispose](): void {
     for (const host of this.hosts) host[Symbol.dispose]()
     this.coordinator.kill()
+    this.rival.kill()
     this.#journal[Symbol.dispose]()
   }
 
