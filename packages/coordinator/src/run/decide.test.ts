@@ -145,6 +145,19 @@ test('a resume tries again what failed and drifted, and nothing that is done', (
   expect(decide(state, 0).send).toEqual([1])
 })
 
+test('a step waived before its turn opens no gate until what it waits for itself is done', () => {
+  const row = planOf([
+    step('stop web@w1'),
+    step('stop app@a1', { needs: [0] }),
+    step('stop db@d1', { needs: [1] }),
+  ])
+  const waived: RunEvent = { type: 'waived', step: 1, operator: 'alice@admin1', reason: 'burnt down' }
+  const state = take(begun(row), waived)
+  expect(decide(state, 0).send).toEqual([0])
+  take(state, sent(0), done(0, row))
+  expect(decide(state, 0).send).toEqual([2])
+})
+
 test('a waiver opens the gate without a proof', () => {
   const state = take(begun(chain), sent(0), unknown(0))
   take(state, { type: 'waived', step: 0, operator: 'alice@admin1', reason: 'I looked' })

@@ -334,11 +334,23 @@ function enter(state: RunState, step: number, phase: Phase): void {
   const isSpare = state.spare.has(step)
   place(state.unknown, step, phase === 'unknown' && !isSpare)
   place(state.troubled, step, (phase === 'failed' || phase === 'drifted') && !isSpare)
-  state.gates.set(step, standings[phase], (turned) => {
-    // A gate closes again when what it rests on drifts, or is sent once more.
-    place(state.open, turned, isUnsettled(state.steps[turned]!.phase) && state.gates.isOpen(turned))
-  })
+  stand(state, step)
   place(state.open, step, isUnsettled(phase) && state.gates.isOpen(step))
+}
+
+/**
+ * Notes what a step's phase means to those that wait for it. What is waived counts only when its own turn has come:
+ * a waiver stands for one step's proof, not for those of all that the step itself waits for.
+ */
+function stand(state: RunState, step: number): void {
+  const { phase } = state.steps[step]!
+  const isEarly = phase === 'waived' && !state.gates.isOpen(step)
+  state.gates.set(step, standings[isEarly ? 'waiting' : phase], (turned) => {
+    const turnedPhase = state.steps[turned]!.phase
+    if (turnedPhase === 'waived') return stand(state, turned)
+    // A gate closes again when what it rests on drifts, or is sent once more.
+    place(state.open, turned, isUnsettled(turnedPhase) && state.gates.isOpen(turned))
+  })
 }
 
 /** Whether something may still be sent or observed for a step in this phase. */
