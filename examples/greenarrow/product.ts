@@ -1,7 +1,7 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { until } from '../../test/support/until.ts'
 import { layOut } from '../walkthrough.ts'
 
 // The stand-in for GreenArrow Engine: its two programs, and all of its components under a real svscan.
@@ -19,8 +19,7 @@ export interface Greenarrow extends AsyncDisposable {
   log(): string
 }
 
-const boundMs = 20_000
-const lookAgainMs = 50
+const bounds = { timeoutMs: 20_000, intervalMs: 50 }
 
 /** Throws where daemontools is not on this machine. */
 export async function openGreenarrow(): Promise<Greenarrow> {
@@ -33,7 +32,7 @@ export async function openGreenarrow(): Promise<Greenarrow> {
   const svscan = spawn('svscan', [join(root, 'service')], { stdio: 'ignore', detached: true })
   const supervised = (): boolean =>
     !svstat(directories).some((line) => line.includes('unable') || isAlone(line))
-  await until('svscan to have begun', supervised)
+  await until('svscan to have begun', supervised, bounds)
   const service = (component: string): string => join(root, 'service', component)
   return {
     root,
@@ -100,17 +99,9 @@ function isAlone(line: string): boolean {
 async function close(root: string, svscan: ChildProcess, directories: readonly string[]): Promise<void> {
   execFileSync(join(root, 'injector/init.sh'), ['stop'])
   svscan.kill()
-  await until('svscan to end', () => svscan.exitCode !== null || svscan.signalCode !== null)
+  await until('svscan to end', () => svscan.exitCode !== null || svscan.signalCode !== null, bounds)
   rmSync(join(root, 'hvmail/slow'), { recursive: true, force: true })
   execFileSync('svc', ['-dx', ...directories])
-  await until('all components to end', () => svstat(directories).every(isAlone))
+  await until('all components to end', () => svstat(directories).every(isAlone), bounds)
   rmSync(root, { recursive: true, force: true, maxRetries: 5 })
-}
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + boundMs
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`waited ${boundMs / 1000} s in vain for ${what}`)
-    await delay(lookAgainMs)
-  }
 }

@@ -1,5 +1,5 @@
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
+import { dirname, isAbsolute, join, normalize, relative, resolve } from 'node:path'
 import { parseFleet } from '../fleet/parse-fleet.ts'
 import { formatProblem, type Problem } from '../fleet/problem.ts'
 import { hypcontrolStages, readHypcontrol, type HypcontrolStage } from '../import/hypcontrol.ts'
@@ -79,7 +79,8 @@ export async function importSupervisord(
   )
   const read = readSupervisordConf([main, ...included.map((path) => readSource(context, path))], expansions)
   if (read.kind === 'refused') throw refusal(read.problems)
-  const { access, services } = read.conf
+  const { services } = read.conf
+  const access = tidy(read.conf.access)
   const hosts = options.host.length === 0 ? [usualHost] : options.host
   const byPriority = [...Map.groupBy(services, ({ priority }) => priority)]
   return await deliver(context, options, {
@@ -133,7 +134,12 @@ function accessIn(context: Context, home: string): SupervisordAccess {
   if (access === undefined) {
     throw new Exit(exitCodes.refused, `${main.file} does not say where supervisord listens; ${advice}`)
   }
-  return access
+  return tidy(access)
+}
+
+/** A socket is often named from the configuration's own folder: /home/canopsis/etc/../var/s.sock. */
+function tidy(access: SupervisordAccess): SupervisordAccess {
+  return isAbsolute(access.socket) ? { ...access, socket: normalize(access.socket) } : access
 }
 
 /** What supervisord would put into the place of expressions in its configuration, if it ran for this user here. */

@@ -52,7 +52,7 @@ export function writeFleet({ name, heading, hosts, services, stages }: ImportedF
       if (key === 'value' && !sequence.items.some(isMap)) sequence.flow = true
     },
   })
-  return document.toString({ lineWidth: 110, flowCollectionPadding: true, nullStr: '' })
+  return document.toString({ lineWidth: 0, flowCollectionPadding: true, nullStr: '' })
 }
 
 function oneOrList(items: readonly string[]): string | readonly string[] {
