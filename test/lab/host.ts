@@ -110,12 +110,14 @@ export class Host implements Addressed {
   /** Switches it on; resolves when its systemd has started all it is to start. */
   async boot(): Promise<void> {
     if (this.#whole.isPopulated) throw new Error(`the host ${this.name} is on already`)
+    const { network } = this.#place
+    if (!network.isPlugged(this.name)) await network.plug(this.name, this.address)
     this.#whole.make()
     const console = openSync(join(this.#dir, 'console.log'), 'a')
     const nspawn = [
       ...nspawnArgs(this.root, this.#machine),
       `--hostname=${this.name}`,
-      `--network-namespace-path=${this.#place.network.fileOf(this.name)}`,
+      `--network-namespace-path=${network.fileOf(this.name)}`,
       '--resolv-conf=off',
       `--bind-ro=${checkout}:${checkoutOnHosts}`,
       '--boot',
@@ -189,12 +191,16 @@ export class Host implements Addressed {
     this.#payload.thaw()
   }
 
-  /** Power loss: SIGKILL for its PID 1, and with it all of its pid namespace. The disk stays. */
+  /**
+   * Power loss: SIGKILL for its PID 1, and with it all of its pid namespace; the disk stays. Nobody hears of it: the
+   * cable is pulled before, or the kernel would take leave of every peer in the name of what was killed.
+   */
   async crash(): Promise<void> {
     const { pid } = this
     if (pid === undefined) throw new Error(`the host ${this.name} is off`)
+    await this.#place.network.unplug(this.address)
     process.kill(pid, 'SIGKILL')
-    await this.#whole.untilEmpty()
+    await this.#turnedOff()
   }
 
   /** As typed by an administrator; resolves when it is up again. */
@@ -212,7 +218,14 @@ export class Host implements Addressed {
   /** An orderly shutdown; resolves when it is off. */
   async powerOff(): Promise<void> {
     await this.attempt('systemctl', 'poweroff')
+    await this.#turnedOff()
+  }
+
+  /** A host that is off has no network, and forgets its connections. */
+  async #turnedOff(): Promise<void> {
     await this.#whole.untilEmpty()
+    await this.#place.network.unplug(this.address)
+    await this.#place.network.unpin(this.name)
   }
 
   /** Ends it and takes its disk away. */
@@ -223,6 +236,7 @@ export class Host implements Addressed {
       // A disk that is not mounted, because its furnishing failed, is no reason to leave the rest.
       await attempt(['umount', this.root])
     }
+    await this.#place.network.unplug(this.address)
     await this.#place.network.unpin(this.name)
     rmSync(this.#dir, { recursive: true, force: true })
   }

@@ -118,7 +118,6 @@ export async function raiseLab(id: string, specs: readonly HostSpec[]): Promise<
   await lab.network.open()
   const starting = startBroker(lab)
   const raising = [...lab.hosts.values()].map(async (host, at) => {
-    await lab.network.plug(host.name, at + 1)
     await host.furnish(disks[at]!)
     host.write('/etc/hosts', hostsFile(lab))
     installAgent(host)

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { attempt, run } from './command.ts'
 
@@ -74,20 +74,30 @@ export class Network {
   }
 
   /** Makes a host's namespace, and plugs it in. */
-  async plug(host: string, index: number): Promise<void> {
-    const [near, far] = [cableOf(addressOf(index)), this.fileOf(host)]
+  async plug(host: string, address: string): Promise<void> {
+    const [near, far] = [cableOf(address), this.fileOf(host)]
     await this.#pin(host)
     await this.#hub('ip', 'link', 'add', near, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', far)
     await this.#hub('ip', 'link', 'set', near, 'master', 'br0', 'up')
     const inside = (...args: string[]): Promise<string> => run([...this.enter(host), 'ip', ...args])
-    await inside('address', 'add', `${addressOf(index)}/24`, 'dev', 'eth0')
+    await inside('address', 'add', `${address}/24`, 'dev', 'eth0')
     await inside('link', 'set', 'eth0', 'up')
     await inside('route', 'add', 'default', 'via', hubAddress)
   }
 
-  /** Lets a namespace go; it ends with the last process in it. */
+  /** Takes a host's cable away: at once, and without a word to anybody. */
+  async unplug(address: string): Promise<void> {
+    await attempt([...this.enter('hub'), 'ip', 'link', 'delete', cableOf(address)])
+  }
+
+  /** Lets the namespace of `hub` or of an unplugged host go, once nothing runs in it. */
   async unpin(name: string): Promise<void> {
     await attempt(['umount', this.fileOf(name)])
+    rmSync(this.fileOf(name), { force: true })
+  }
+
+  isPlugged(host: string): boolean {
+    return existsSync(this.fileOf(host))
   }
 
   /** Pulls or plugs in a host's cable: the host sees that its link is down. */
@@ -120,7 +130,7 @@ export class Network {
     if (percent === 0) return
     const drop = `numgen random mod 100 < ${percent} drop`
     const chain = (way: string): string =>
-      `chain ${way} { type filter hook ${way} device ${cable} priority 0; ${drop}; }`
+      `chain ${way} { type filter hook ${way} device ${cable} priority 0; ${drop}; };`
     const table = `table netdev loss_${cable} { ${chain('ingress')} ${chain('egress')} }\n`
     await run([...this.enter('hub'), 'nft', '-f', '-'], { input: table })
   }
