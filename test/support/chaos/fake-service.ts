@@ -19,6 +19,8 @@ const illManners: readonly (readonly [Manner, number])[] = [
 export class FakeService {
   readonly name: InstanceName
   isIll = true
+  /** How long it takes to obey at most, milliseconds. */
+  obeysWithinMs = 3000
   state: 'running' | 'stopped' | 'starting' | 'stopping' | 'failed'
   isLive: boolean
   /** When somebody last changed it by hand. */
@@ -68,7 +70,8 @@ export class FakeService {
       this.#time.after(this.#dice.between(5, 500), () => answer(attempt))
       return
     }
-    const lastsMs = manner === 'lingers' ? this.#dice.between(5000, 40_000) : this.#dice.between(5, 3000)
+    const lastsMs =
+      manner === 'lingers' ? this.#dice.between(5000, 40_000) : this.#dice.between(5, this.obeysWithinMs)
     const goal = verb === 'start' ? 'running' : 'stopped'
     this.#become(verb === 'start' ? 'starting' : 'stopping')
     this.#cancel = this.#time.after(lastsMs, () => {

@@ -84,7 +84,11 @@ export class Network {
     if (!this.#boxes.has(name)) throw new NobodyThere(`nobody receives at ${name}`)
     const { lost, repeated, delayed, ambiguous } = this.weather
     if (!this.#dice.happens(lost)) {
-      this.#deliverAfter(this.#dice.happens(delayed) ? this.#dice.between(50, 5000) : 2, name, message)
+      this.#deliverAfter(
+        this.#dice.happens(delayed) ? this.#dice.pick([50, 1000, 5000, 40_000]) : 2,
+        name,
+        message,
+      )
     }
     while (this.#dice.happens(repeated)) this.#deliverAfter(this.#dice.between(1, latestMs), name, message)
     if (this.#dice.happens(ambiguous)) throw new Ambiguous('the broker did not say')

@@ -124,6 +124,7 @@ function trouble(scene: Scene, lastsMs: number, tell: (words: string) => void): 
     host.fill(true)
     time.after(dice.between(1000, 30_000), () => host.fill(false))
   })
+  if (dice.happens(0.3)) for (const service of services.values()) service.obeysWithinMs = 19_000
   if (dice.happens(0.2)) {
     time.after(dice.between(0, Math.min(lastsMs, 5000)), () => {
       const takeOver = dice.pick(['any', 'any', 'no'] as const)
