@@ -119,7 +119,7 @@ class Session {
         if (outcome !== null) break
         for (const item of await this.#inbox.take(tickMs)) this.#interpret(item)
       }
-      await this.#hosts.release(this.#state)
+      await this.#hosts.release()
     } finally {
       interrupt.removeEventListener('abort', onInterrupt)
     }

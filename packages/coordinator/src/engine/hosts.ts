@@ -45,6 +45,8 @@ interface HostLine {
   incarnation: string | undefined
   /** Over when the answer to a claim is there, or known not to come. */
   claiming: Promise<void> | undefined
+  /** What we were given and have not given back, as far as we know; that the host was silent since does not void it. */
+  grant: number | undefined
   claimAtMs: number
 }
 
@@ -83,6 +85,7 @@ export class Hosts {
         beacon: undefined,
         incarnation: undefined,
         claiming: undefined,
+        grant: undefined,
         claimAtMs: 0,
       })
     }
@@ -205,10 +208,10 @@ export class Hosts {
    * Gives all hosts back, those too whose grant is still under way. A host that does not hear of it in time gives
    * itself back when the lease ends.
    */
-  async release(state: RunState): Promise<void> {
+  async release(): Promise<void> {
     this.#isOver = true
-    const given = [...state.hosts].map(async ([host, known]) => {
-      if (known.kind === 'claimed') await this.giveBack(host, known.grant)
+    const given = [...this.#lines].map(async ([host, { grant }]) => {
+      if (grant !== undefined) await this.giveBack(host, grant)
     })
     const claiming = [...this.#lines.values()].map((line) => line.claiming)
     const bound = new AbortController()
@@ -218,6 +221,7 @@ export class Hosts {
   }
 
   async giveBack(host: string, grant: number): Promise<void> {
+    this.#lines.get(host)!.grant = undefined
     await this.#ask(host, 'release', { run: this.#run, grant }, releaseTimeoutMs)
   }
 
@@ -231,6 +235,7 @@ export class Hosts {
       line.claimAtMs = Math.min(line.claimAtMs, this.#clock.now() + (isHeard ? renewAfterMs : claimAgainMs))
       if (heard.kind === 'report') line.incarnation = heard.report.incarnation
       const grant = heard.kind === 'report' ? heard.report.holder?.grant : undefined
+      if (grant !== undefined) line.grant = grant
       if (this.#isOver && grant !== undefined) await this.giveBack(host, grant)
       else this.#hear({ kind: 'claim-heard', host, heard })
     })
