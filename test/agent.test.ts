@@ -284,6 +284,23 @@ test('a host given back while an action goes on is given to nobody else', async 
   await stopping
 })
 
+test('what has begun and not moved yet proves nothing to a run that takes the host over', async () => {
+  const { peer, another, effects, set } = await openScene()
+  set('web.slow')
+  const watcher = await another('r20260101-000001-othr')
+  const look = async () => {
+    const { observations } = await watcher.ask('observe', { services: ['web'], settle: false }, 'report')
+    return observations[0]!.observation
+  }
+  expect(await look()).toMatchObject({ state: 'stopped', live: 'no' })
+  await peer.deliver(peer.seal('act', peer.action('start', 'web', await peer.claim())))
+  await until('the script to run', () => effects().length > 0)
+  await watcher.claim({ takeOver: 'any' })
+  expect(await look()).toMatchObject({ state: 'starting', live: 'unknown' })
+  await peer.next('result')
+  expect(await look()).toMatchObject({ state: 'running', live: 'yes' })
+})
+
 test('a grant outlives the agent process, and its number is never given twice', async () => {
   const { peer, another, start, end } = await openScene()
   const mine = await peer.claim()

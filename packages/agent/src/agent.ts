@@ -25,7 +25,7 @@ import { Beacons } from './beacon.ts'
 import { Claims } from './claims.ts'
 import { isLedgerFailure, type Ledger } from './ledger.ts'
 import type { Manager } from './managers/manager.ts'
-import { lookTimeoutMs } from './observer.ts'
+import { lookTimeoutMs, underWay } from './observer.ts'
 import type { Stage } from './perform.ts'
 import { Voice, type Origin } from './voice.ts'
 
@@ -348,10 +348,12 @@ export class Agent implements AsyncDisposable {
     const definitions = known.map(({ definition }) => definition)
     const { observer } = this.#world
     const observations = settle ? await observer.lookSettled(definitions) : await observer.look(definitions)
+    // Read after looking: an action that begins meanwhile is newer than what was seen.
+    const open = Map.groupBy(this.#ledger?.openActions() ?? [], ({ service }) => service)
     return known.map(({ definition, digest: definitionDigest }, at) => ({
       service: definition.service,
       definition: definitionDigest,
-      observation: this.#withDebt(definition, observations[at]!),
+      observation: this.#withDebt(definition, underWay(observations[at]!, open.get(definition.service))),
     }))
   }
 

@@ -130,3 +130,26 @@ function carryOn(older: Observation, newer: Observation, watchedMs: number): Obs
 export function isSame(one: Observation, other: Observation): boolean {
   return one.state === other.state && one.live === other.live && one.ready === other.ready
 }
+
+/**
+ * What is seen of an instance while actions on it have begun and not ended. That it has not moved yet proves nothing
+ * to those who did not ask for the action: a run that has taken the host over inherits what runs (R8).
+ */
+export function underWay(
+  seen: Observation,
+  actions: readonly { readonly verb: 'start' | 'stop' | 'hook' }[] = [],
+): Observation {
+  const isStarting = seen.live === 'no' && actions.some(({ verb }) => verb === 'start')
+  if (isStarting) {
+    return {
+      ...seen,
+      state: 'starting',
+      live: 'unknown',
+      detail: cut(`${seen.detail}; a start is under way`),
+    }
+  }
+  const isStopping = seen.state === 'running' && actions.some(({ verb }) => verb === 'stop')
+  return isStopping
+    ? { ...seen, state: 'stopping', detail: cut(`${seen.detail}; a stop is under way`) }
+    : seen
+}
