@@ -57,6 +57,12 @@ test('a proof that was asked for too long ago is asked for again before the gate
   expect(decide(take(state, renewed), 101 + proofAgeMs)).toMatchObject({ send: [1], observe: [] })
 })
 
+test('a doubt from before an action ended does not keep its proof from being renewed', () => {
+  const hidden = proof(seen('unknown', 'unknown'), 10)
+  const state = take(begun(chain), sent(0), { type: 'observed', service: 'web', host: 'w1', proof: hidden })
+  expect(decide(take(state, done(0, chain, 20)), 70_000)).toMatchObject({ send: [], observe: [0], end: null })
+})
+
 test.each<[string, RunEvent]>([
   [
     'another incarnation',

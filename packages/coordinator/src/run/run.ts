@@ -320,6 +320,7 @@ function settle(state: RunState, index: number, step: Step, proof: Proof | undef
   if (step.kind === 'hook' || proof === undefined) return
   const instance = instanceOf(state, step)
   instance.current = index
+  delete instance.doubtSinceMs
   keepProof(state, instanceName(step.service, step.host), proof)
   if (state.steps[index]!.action !== undefined) {
     instance.lastAction = { incarnation: proof.incarnation, answer: proof.answer }
