@@ -53,7 +53,7 @@ export class Oracle {
     for (const dependent of this.#services.values()) {
       if (!dependent.isLive || this.#isExcused(dependent)) continue
       const robbed = this.#needsOf(dependent.name).some(
-        ({ of, enough }) => of.includes(instance) && this.#countRunning(of, instance) < enough,
+        ({ of, enough }) => of.includes(instance) && this.#countStanding(of, instance) < enough,
       )
       if (robbed)
         this.fault(`stop ${instance} while ${dependent.name}, which needs it, is ${dependent.state}`)
@@ -62,15 +62,18 @@ export class Oracle {
 
   #judgeStart(instance: InstanceName): void {
     for (const { of, enough } of this.#needsOf(instance)) {
-      const excused = of.filter((one) => this.#isExcused(this.#services.get(one)!))
-      if (this.#countRunning(of) + excused.length < enough) {
+      if (this.#countStanding(of) < enough) {
         this.fault(`start ${instance} while of ${of.join(', ')} fewer than ${enough} run`)
       }
     }
   }
 
-  #countRunning(of: readonly InstanceName[], besides?: InstanceName): number {
-    return of.filter((one) => one !== besides && this.#services.get(one)!.state === 'running').length
+  /** Those that run, and those that Filo may in good faith take for running. */
+  #countStanding(of: readonly InstanceName[], besides?: InstanceName): number {
+    return of.filter((one) => {
+      const service = this.#services.get(one)!
+      return one !== besides && (service.state === 'running' || this.#isExcused(service))
+    }).length
   }
 
   #isExcused({ name, touchedAtMs }: FakeService): boolean {
