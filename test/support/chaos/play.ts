@@ -14,7 +14,6 @@ export interface Played {
 const troubles = [3000, 10_000, 30_000, 90_000, 240_000]
 /** Sessions after the trouble: until then an operator only resumes, and from then on waives what is in the way. */
 const patientSessions = 3
-const mostSessions = 8
 
 /** One run, from its order through everything that befalls it to its end. */
 export async function playOut(seed: number, dir: string): Promise<Played> {
@@ -36,6 +35,8 @@ export async function playOut(seed: number, dir: string): Promise<Played> {
     await time.passUntil(() => false, Math.max(0, troubleMs - time.nowMs))
     await calm(scene)
     tell('calm')
+    // Every step may hold the run once: under `hold` a session ends at the first.
+    const mostSessions = patientSessions + coordinator.record.plan.steps.length + 2
     for (let count = 1; count <= mostSessions && (count === 1 || !isOver(end)); count += 1) {
       if (count > patientSessions) waiveWhatHolds(scene, tell)
       end = await session(scene, tell)
