@@ -164,9 +164,9 @@ test('a service revived behind the run is seen before what it needs is stopped, 
   await own.bringUp()
   services.hold('app')
   await using stop = own.start(['stop', '--yes'])
-  await until('log to be down', () => services.effects().includes('log down'))
+  await stop.untilSays(/stop log@log2 +stopped/)
   await services.start('log')
-  // A proof is good for ten seconds; the run must not go on before this one has to be renewed.
+  // A proof is good for ten seconds (R3); the run must not go on before this one has to be renewed.
   const revivedAt = performance.now()
   await until('the proof to be too old', () => performance.now() - revivedAt > 10_500, { timeoutMs: 20_000 })
   services.letGo('app')
