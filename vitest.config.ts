@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { ClosingLine } from './test/support/closing-line.ts'
 
@@ -8,6 +9,8 @@ import { ClosingLine } from './test/support/closing-line.ts'
  */
 export default defineConfig({
   test: {
+    // Most of a test's time is spent waiting for real processes: two side by side even on a small machine.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     reporters: ['default', new ClosingLine()],
     projects: [
       {
