@@ -11,9 +11,8 @@ const root = join(import.meta.dirname, '..')
 
 function documents(): string[] {
   const docs = readdirSync(join(root, 'docs')).map((name) => join(root, 'docs', name))
-  return [join(root, 'README.md'), join(root, 'examples/demo/README.md'), ...docs].filter((file) =>
-    file.endsWith('.md'),
-  )
+  const examples = ['demo', 'greenarrow', 'canopsis'].map((name) => join(root, 'examples', name, 'README.md'))
+  return [join(root, 'README.md'), ...examples, ...docs].filter((file) => file.endsWith('.md'))
 }
 
 interface Block {
@@ -107,10 +106,12 @@ test('docs/cli.md has every command and every option', () => {
   expect(missing).toEqual([])
 })
 
-test('the demo and the compose file show fleets that filo accepts', () => {
+test('the examples show fleets that filo accepts', () => {
   for (const file of [
     'examples/demo/filo.yaml',
     'examples/compose/filo.yaml',
+    'examples/greenarrow/filo.yaml',
+    'examples/canopsis/filo.yaml',
     'packages/coordinator/filo.template.yaml',
   ]) {
     expect(parseFleet(readFileSync(join(root, file), 'utf8'), file)).toMatchObject({ kind: 'fleet' })

@@ -7,6 +7,8 @@ import { findProgram, requireProgram } from './packages.ts'
 /** Programs that tests drive, and the Debian packages that they come in. */
 const needed = [
   ['supervisord', 'supervisor'],
+  ['svscan', 'daemontools'],
+  ['redis-server', 'redis-server'],
   ['rabbitmq-server', 'rabbitmq-server'],
 ] as const
 
