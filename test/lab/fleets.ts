@@ -8,14 +8,18 @@ export interface LabFleet {
   prepare(lab: Lab): Promise<void>
 }
 
-export const sympa: LabFleet = {
-  hosts: [
-    { name: 'db', layer: database },
-    { name: 'app', layer: application },
-    { name: 'mail', layer: mail },
-    { name: 'web', layer: web },
-  ],
-  prepare: (lab) => prepareSympa(lab),
+const fourHosts: readonly HostSpec[] = [
+  { name: 'db', layer: database },
+  { name: 'app', layer: application },
+  { name: 'mail', layer: mail },
+  { name: 'web', layer: web },
+]
+
+export const sympa: LabFleet = { hosts: fourHosts, prepare: (lab) => prepareSympa(lab, 'systemd') }
+export const sympaByInitscripts: LabFleet = {
+  hosts: fourHosts,
+  prepare: (lab) => prepareSympa(lab, 'initscripts'),
 }
 
-export const fleets: Readonly<Record<string, LabFleet>> = { sympa }
+/** Those that `npm run lab -- up` knows by name. */
+export const fleets: Readonly<Record<string, LabFleet>> = { sympa, 'sympa-initscripts': sympaByInitscripts }

@@ -14,7 +14,7 @@ export const subscriber = 'alice@mail.lab'
 /** How the four hosts are to be driven: `initscripts` takes Debian's units of Sympa away, its init script remains. */
 export type Way = 'systemd' | 'initscripts'
 
-export async function prepareSympa(lab: Lab, way: Way = 'systemd'): Promise<void> {
+export async function prepareSympa(lab: Lab, way: Way): Promise<void> {
   const [db, app, mail, web] = ['db', 'app', 'mail', 'web'].map((name) => lab.host(name)) as [
     Host,
     Host,

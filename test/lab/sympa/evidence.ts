@@ -1,0 +1,156 @@
+import { expect } from 'vitest'
+import { until } from '../../support/until.ts'
+import type { Host } from '../host.ts'
+import type { Lab } from '../lab.ts'
+import { list, subscriber, type Way } from './prepare.ts'
+
+// What the platform says of itself, whatever Filo says: mail that arrives, the database's own log, systemd's journal.
+
+/** Writes to the list, as somebody on the mail host, and waits for the list's copy. */
+export async function tryTheList(lab: Lab, subject: string): Promise<void> {
+  await writeToList(lab, subject)
+  await untilArrived(lab, subject)
+}
+
+export async function writeToList(lab: Lab, subject: string): Promise<void> {
+  const message = `From: ${subscriber}\\nTo: ${list}\\nSubject: ${subject}\\n\\nHello.\\n`
+  await lab.host('mail').sh(`printf '${message}' | /usr/sbin/sendmail -f ${subscriber} ${list}`)
+}
+
+export async function untilArrived(lab: Lab, subject: string): Promise<void> {
+  await until(
+    `"${subject}" to come back from the list`,
+    async () => (await lab.host('mail').attempt('cat', '/var/mail/alice')).stdout.includes(subject),
+    { timeoutMs: 60_000, intervalMs: 100 },
+  )
+}
+
+/** The status of the answer to a visitor of Sympa's pages; 502 while nobody is behind nginx. */
+export async function visit(lab: Lab): Promise<number> {
+  const options = ['-s', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', '30']
+  return Number(await lab.host('web').exec('curl', ...options, 'http://web/sympa'))
+}
+
+/** Visitors who come five times a second until they are sent home. */
+export async function sendVisitors(lab: Lab): Promise<AsyncDisposable> {
+  const web = lab.host('web')
+  const loop = 'while :; do curl -s -o /dev/null --max-time 2 http://web/sympa; sleep 0.2; done'
+  const pid = (await web.sh(`setsid sh -c '${loop}' > /dev/null 2>&1 & echo $!`)).trim()
+  return { [Symbol.asyncDispose]: async () => void (await web.exec('kill', pid)) }
+}
+
+/** The size of the database's log: from where to read on. */
+export async function markDatabaseLog(db: Host): Promise<number> {
+  return Number(await db.exec('stat', '-c', '%s', databaseLog))
+}
+
+const databaseLog = '/var/log/postgresql/postgresql-15-main.log'
+
+/** By the database's log since `mark`: all clients from other hosts had left when it began to stop, and none came afterwards. */
+export async function expectNobodyAtTheDatabase(db: Host, mark: number): Promise<void> {
+  const log = (await db.exec('tail', '-c', `+${mark + 1}`, databaseLog)).split('\n')
+  const stopBegan = log.findIndex((line) => line.includes('received fast shutdown request'))
+  expect(stopBegan, log.join('\n')).toBeGreaterThanOrEqual(0)
+  const restarted = log.findIndex((line, at) => at > stopBegan && line.includes('starting PostgreSQL'))
+  const stopped = log.slice(stopBegan, restarted === -1 ? log.length : restarted)
+  expect(stopped.filter((line) => /host=10\.77\./.test(line))).toEqual([])
+}
+
+const messages: Readonly<Record<string, UnitEvent['what']>> = {
+  // systemd's catalogue of messages (journalctl -x): sd-messages.h.
+  '7d4958e842da4a758f6c1cdc7b36dcc5': 'starting',
+  '39f53479d3a045ac8e11786248231fbf': 'started',
+  de5b426a63be47a7b6ac3eaac82e2f6f: 'stopping',
+  '9d1aaa27d60140bd96365438aad20286': 'stopped',
+}
+
+/** What a systemd of the lab noted of a unit, by the one clock that all of its hosts share. */
+export interface UnitEvent {
+  readonly host: string
+  readonly unit: string
+  readonly what: 'starting' | 'started' | 'stopping' | 'stopped'
+  readonly atUs: number
+}
+
+/** What the systemds of all hosts did since a moment, in the order in which they did it. */
+export async function unitEvents(lab: Lab, since: Date): Promise<UnitEvent[]> {
+  const all = await Promise.all(
+    [...lab.hosts.values()].map(async (host) => {
+      const from = `@${(since.getTime() / 1000).toFixed(3)}`
+      const printed = await host.exec('journalctl', '-q', '-o', 'json', `--since=${from}`, '_COMM=systemd')
+      const entries = printed.split('\n').filter(Boolean)
+      return entries.flatMap((line) => {
+        const entry = JSON.parse(line) as Record<string, string>
+        const what = messages[entry['MESSAGE_ID'] ?? '']
+        const atUs = Number(entry['_SOURCE_REALTIME_TIMESTAMP'])
+        return what === undefined ? [] : [{ host: host.name, unit: entry['UNIT']!, what, atUs }]
+      })
+    }),
+  )
+  return all.flat().toSorted((one, other) => one.atUs - other.atUs)
+}
+
+/** Units in layers, each as `host/unit`; whatever is in a layer needs all of the layers before. */
+export type Layers = readonly (readonly string[])[]
+
+const application = [
+  'sympa',
+  'sympa-archived',
+  'sympa-bounced',
+  'sympa-bulk',
+  'sympa-task_manager',
+  'sympa-automatic',
+]
+
+/** The platform, the database first. An init script is one unit, whatever it starts. */
+export function layersOf(way: Way): Layers {
+  const daemons = way === 'systemd' ? application : ['sympa']
+  return [
+    ['db/postgresql@15-main.service'],
+    daemons.map((name) => `app/${name}.service`),
+    ['app/postfix@-.service', 'mail/postfix@-.service'],
+    ['app/wwsympa.service'],
+  ]
+}
+
+/** Every unit was stopped once, and was down before anything that it needs began to stop. */
+export function expectStopOrder(layers: Layers, events: readonly UnitEvent[]): void {
+  expectOnce(layers, events, 'stopped')
+  for (const [at, layer] of layers.entries()) {
+    const above = layers.slice(at + 1).flat()
+    const lastDown = Math.max(0, ...timesOf(events, above, ['stopped']))
+    const firstGoing = Math.min(...timesOf(events, layer, ['stopping']))
+    expect(firstGoing, `${layer.join()} began to stop before ${above.join()} was down`).toBeGreaterThan(
+      lastDown,
+    )
+  }
+}
+
+/** Every unit was started once, and began when all that it needs was up. */
+export function expectStartOrder(layers: Layers, events: readonly UnitEvent[]): void {
+  expectOnce(layers, events, 'started')
+  for (const [at, layer] of layers.entries()) {
+    const below = layers.slice(0, at).flat()
+    const lastUp = Math.max(0, ...timesOf(events, below, ['started']))
+    const firstComing = Math.min(...timesOf(events, layer, ['starting', 'started']))
+    expect(firstComing, `${layer.join()} began to start before ${below.join()} was up`).toBeGreaterThan(
+      lastUp,
+    )
+  }
+}
+
+function expectOnce(layers: Layers, events: readonly UnitEvent[], what: UnitEvent['what']): void {
+  const units = layers.flat()
+  const seen = events.filter((event) => event.what === what).map(({ host, unit }) => `${host}/${unit}`)
+  expect(seen.filter((unit) => units.includes(unit)).toSorted()).toEqual(units.toSorted())
+}
+
+function timesOf(
+  events: readonly UnitEvent[],
+  units: readonly string[],
+  what: readonly UnitEvent['what'][],
+): number[] {
+  return events
+    .filter((event) => units.includes(`${event.host}/${event.unit}`) && what.includes(event.what))
+    .map(({ atUs }) => atUs)
+}
