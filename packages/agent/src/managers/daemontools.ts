@@ -34,10 +34,7 @@ async function observe(
 }
 
 /** A line for each, or what can be said of all where svstat says nothing. */
-async function askSvstat(
-  services: readonly string[],
-  signal: AbortSignal,
-): Promise<SvstatLine[] | Sighting> {
+async function askSvstat(services: readonly string[], signal: AbortSignal): Promise<SvstatLine[] | Sighting> {
   if (services.length === 0) return []
   const { exit, stdout } = await look(['svstat', ...services], { signal, timeoutMs: svstatTimeoutMs })
   if (exit.kind === 'exited') return readSvstat(stdout, services)
