@@ -130,7 +130,7 @@ test(`${messages} random and spoilt messages to an agent have no effect, and eac
   const good = [
     seal(act, peer.keys.signing).bytes,
     peer.seal('claim', { takeOver: 'any', definitions: [] }),
-    peer.seal('seal', { action: randomUUID() }),
+    peer.seal('seal', { action: randomUUID(), grant: 1 }),
   ].map((bytes) => Buffer.from(bytes))
   const wrong = [
     stranger.seal('act', action),
@@ -199,6 +199,7 @@ test(`${messages} random, spoilt and forged answers to a coordinator make nothin
       run: content.run,
       step: 's',
       action: content.action,
+      isRepeated: false,
       ending: { outcome: 'changed', reason: '', durationMs: 1 },
       ...changed,
     },

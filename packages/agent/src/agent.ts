@@ -11,6 +11,7 @@ import {
   type Mailbox,
   type Observation,
   type Refusal,
+  type Seal,
   type ServiceDefinition,
   type Sha256,
   type Sighted,
@@ -212,7 +213,7 @@ export class Agent implements AsyncDisposable {
     }
     const record = ledger.record(act.action)
     if (record.status === 'finished' && record.ending !== undefined) {
-      return this.#voice.result(origin, labels(act), record.ending)
+      return this.#voice.result(origin, labels(act), record.ending, true)
     }
     if (record.status === 'started') return this.#voice.progress(origin, labels(act), 'acting', [])
     if (record.status === 'sealed') return this.#refuseAct(act, origin, 'sealed', 'it was barred before')
@@ -339,21 +340,28 @@ export class Agent implements AsyncDisposable {
   #listener(act: Pick<Act, 'run' | 'step' | 'action'>, origin: Origin): Listener {
     return {
       progress: (phase, lines) => this.#voice.progress(origin, labels(act), phase, lines),
-      ended: (ending) => this.#voice.result(origin, labels(act), ending),
+      ended: (ending) => this.#voice.result(origin, labels(act), ending, false),
     }
   }
 
   async #observe(names: readonly string[], settle: boolean): Promise<Sighted[]> {
+    const { observer, clock } = this.#world
+    const askedMs = clock.now()
     const known = names.map((name) => this.#services.get(name)).filter((service) => service !== undefined)
     const definitions = known.map(({ definition }) => definition)
-    const { observer } = this.#world
-    const observations = settle ? await observer.lookSettled(definitions) : await observer.look(definitions)
+    const looked = settle
+      ? await observer.lookSettled(definitions)
+      : (await observer.look(definitions)).map((observation) => ({ observation, beganMs: askedMs }))
     // Read after looking: an action that begins meanwhile is newer than what was seen.
     const open = Map.groupBy(this.#ledger?.openActions() ?? [], ({ service }) => service)
     return known.map(({ definition, digest: definitionDigest }, at) => ({
       service: definition.service,
       definition: definitionDigest,
-      observation: this.#withDebt(definition, underWay(observations[at]!, open.get(definition.service))),
+      observation: this.#withDebt(
+        definition,
+        underWay(looked[at]!.observation, open.get(definition.service)),
+      ),
+      lookedAfterMs: looked[at]!.beganMs - askedMs,
     }))
   }
 
@@ -367,10 +375,10 @@ export class Agent implements AsyncDisposable {
   }
 
   #seal(
-    { action, run, operator }: { action: string; run: string; operator: string },
+    { action, run, grant, operator }: Pick<Seal, 'action' | 'run' | 'grant' | 'operator'>,
     reason: string,
   ): ActionRecord {
-    return this.#ledger!.seal(action, run, {
+    return this.#ledger!.seal(action, run, grant, {
       type: 'filo.action.sealed',
       subject: this.#host.host,
       data: { outcome: 'refused', run, action, operator, reason },

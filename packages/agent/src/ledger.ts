@@ -153,12 +153,13 @@ export class Ledger implements Disposable {
       if (objection !== undefined) return objection
       this.#db
         .prepare(
-          `insert into action (id, run, step, verb, service, hook, coordinator, operator, command, boot, started_at_ms, status)
-           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'started')`,
+          `insert into action (id, run, grant_number, step, verb, service, hook, coordinator, operator, command, boot, started_at_ms, status)
+           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'started')`,
         )
         .run(
           act.action,
           act.run,
+          act.grant,
           act.step,
           act.verb,
           act.service,
@@ -213,20 +214,26 @@ export class Ledger implements Disposable {
     }
   }
 
-  /** Bars an action that this ledger has never heard of. One that it has heard of stays as it is. */
-  seal(action: string, run: string, event: AuditDraft): ActionRecord {
+  /**
+   * Bars an action that this ledger has never heard of. One that it has heard of stays as it is; one that it may have
+   * heard of and forgotten is not barred, for it may have started.
+   * @param grant under which the action was sent
+   */
+  seal(action: string, run: string, grant: number, event: AuditDraft): ActionRecord {
     return this.#transaction(() => {
-      const { changes } = this.#db
+      const known = this.record(action)
+      if (known.status !== 'never-heard') return known
+      const { forgotten_grant: forgotten } = this.#db.prepare('select forgotten_grant from ledger').get()!
+      if (grant <= (forgotten as number)) return { action, status: 'forgotten' }
+      this.#db
         .prepare(
-          `insert or ignore into action (id, run, step, verb, service, coordinator, operator, command, boot, started_at_ms, status)
-           values (?, ?, '', '', '', '', '', '', '', 0, 'sealed')`,
+          `insert into action (id, run, grant_number, step, verb, service, coordinator, operator, command, boot, started_at_ms, status)
+           values (?, ?, ?, '', '', '', '', '', '', '', 0, 'sealed')`,
         )
-        .run(action, run)
-      if (changes === 1) {
-        this.audit.append([event])
-        this.#forget()
-      }
-      return this.record(action)
+        .run(action, run, grant)
+      this.audit.append([event])
+      this.#forget()
+      return { action, status: 'sealed' }
     })
   }
 
@@ -237,13 +244,14 @@ export class Ledger implements Disposable {
     })
   }
 
+  /** A finished action that is forgotten did start: nothing that was sent under so old a grant is barred from now on. */
   #forget(): void {
-    this.#db
-      .prepare(
-        `delete from action where status <> 'started' and number <=
-         (select max(number) from action) - ?`,
-      )
-      .run(rememberedActions)
+    const old = `status <> 'started' and number <= (select max(number) from action) - ${rememberedActions}`
+    this.#db.exec(`
+      update ledger set forgotten_grant =
+        max(forgotten_grant, coalesce((select max(grant_number) from action where status = 'finished' and ${old}), 0));
+      delete from action where ${old};
+    `)
   }
 
   #transaction<Value>(body: () => Value): Value {
@@ -279,12 +287,14 @@ const schema = `
     id text not null,
     host text not null,
     last_grant integer not null default 0,
+    forgotten_grant integer not null default 0,
     holder text
   ) strict;
   create table if not exists action (
     number integer primary key,
     id text not null unique,
     run text not null,
+    grant_number integer not null,
     step text not null,
     verb text not null,
     service text not null,

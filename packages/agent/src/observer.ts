@@ -25,6 +25,12 @@ export type Probe = (
   timeoutMs: number,
 ) => Promise<{ readonly ready: boolean; readonly detail: string }>
 
+/** An observation, and when the look that made it began, by the clock's `now`. */
+export interface Looked {
+  readonly observation: Observation
+  readonly beganMs: number
+}
+
 /** Looks at services: asks their managers, probes what runs, and keeps for how long each state has held. */
 export class Observer {
   readonly #managers: Managers
@@ -57,9 +63,9 @@ export class Observer {
   }
 
   /** Looks, and where a state has to hold for a while to count, looks again once that while is over. */
-  async lookSettled(definitions: readonly ServiceDefinition[]): Promise<Observation[]> {
+  async lookSettled(definitions: readonly ServiceDefinition[]): Promise<Looked[]> {
+    const beganMs = this.#clock.now()
     const first = await this.look(definitions)
-    const startedAt = this.#clock.now()
     const waits = definitions.map(({ settleMs }, at) => {
       const isStill = (['running', 'stopped'] as Goal[]).some(
         (goal) => judge(first[at]!, goal, 0) === 'proves',
@@ -67,14 +73,17 @@ export class Observer {
       return isStill ? Math.max(0, settleMs - first[at]!.heldMs) : 0
     })
     const waitMs = Math.max(0, ...waits)
-    if (waitMs === 0) return first
-    await this.#clock.sleep(waitMs)
+    if (waitMs === 0) return first.map((observation) => ({ observation, beganMs }))
+    const seenMs = this.#clock.now()
+    // A timer may fire a little early, and a state that held 999 ms has not held a second.
+    await this.#clock.sleep(Math.ceil(waitMs) + 1)
+    const beganAgainMs = this.#clock.now()
     const again = definitions.filter((_, at) => waits[at]! > 0)
     const second = await this.look(again)
-    const watchedMs = this.#clock.now() - startedAt
     return definitions.map((definition, at) => {
       const newer = second[again.indexOf(definition)]
-      return newer === undefined ? first[at]! : carryOn(first[at]!, newer, watchedMs)
+      if (newer === undefined) return { observation: first[at]!, beganMs }
+      return { observation: carryOn(first[at]!, newer, beganAgainMs - seenMs), beganMs: beganAgainMs }
     })
   }
 

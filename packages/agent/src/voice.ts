@@ -86,8 +86,9 @@ export class Voice {
     this.#say({ type: 'progress', body: { ...this.#common(origin), ...labels, phase, lines: [...lines] } })
   }
 
-  result(origin: Origin, labels: Labels, ending: Ending): void {
-    this.#say({ type: 'result', body: { ...this.#common(origin), ...labels, ending } })
+  /** @param isRepeated whether it is told from the ledger, rather than as it happens. */
+  result(origin: Origin, labels: Labels, ending: Ending, isRepeated: boolean): void {
+    this.#say({ type: 'result', body: { ...this.#common(origin), ...labels, ending, isRepeated } })
   }
 
   refuse(

@@ -113,5 +113,7 @@ test('keys survive their files, and a private key is not taken for a public one'
   expect(parseSigningKey(pem).id).toBe(keys.signing.id)
   expect(parseVerifyingKey(formatVerifyingKey(keys.verifying)).id).toBe(keys.verifying.id)
   expect(() => parseVerifyingKey(pem)).toThrow('a private key where a public key is expected')
-  expect(() => parseSigningKey('-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----')).toThrow(/DECODER|asn1|unsupported/i)
+  expect(() => parseSigningKey('-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----')).toThrow(
+    /DECODER|asn1|unsupported/i,
+  )
 })

@@ -79,8 +79,11 @@ export const Inquire = z.strictObject({
 })
 export type Inquire = z.infer<typeof Inquire>
 
-/** Bars an action that never started from ever starting (R6). */
-export const Seal = z.strictObject({ ...command, run: RunId, action: Id })
+/**
+ * Bars an action that never started from ever starting (R6). `grant` is the one that the action was sent under: a ledger
+ * that has forgotten actions of that grant cannot say that this one never started.
+ */
+export const Seal = z.strictObject({ ...command, run: RunId, action: Id, grant: Grant })
 export type Seal = z.infer<typeof Seal>
 
 /** Ends the waiting for an action as its deadline would: kill what it runs, then observe. */
@@ -154,17 +157,23 @@ export const Ending = z.strictObject({
 export type Ending = z.infer<typeof Ending>
 
 /**
- * What an agent knows of an action. `never-heard`: it is not in this ledger. `started`: it runs; `overdue`: it runs
+ * What an agent knows of an action. `never-heard`: it is not in this ledger. `forgotten`: it is too old to tell. `started`: it runs; `overdue`: it runs
  * although its time is up.
  */
 export const ActionRecord = z.strictObject({
   action: Id,
-  status: z.enum(['never-heard', 'started', 'overdue', 'finished', 'sealed']),
+  status: z.enum(['never-heard', 'forgotten', 'started', 'overdue', 'finished', 'sealed']),
   ending: Ending.optional(),
 })
 export type ActionRecord = z.infer<typeof ActionRecord>
 
-export const Sighted = z.strictObject({ service: Name, definition: Sha256, observation: Observation })
+export const Sighted = z.strictObject({
+  service: Name,
+  definition: Sha256,
+  observation: Observation,
+  /** How long after the question had come in the look began that saw it, milliseconds. */
+  lookedAfterMs: z.number().nonnegative(),
+})
 export type Sighted = z.infer<typeof Sighted>
 
 /** Answers `claim`, `observe`, `inquire`, `seal`, `release`. */
@@ -193,6 +202,8 @@ export type Progress = z.infer<typeof Progress>
 /** What an action came to; bound to its command by `inReplyTo`. */
 export const Result = z.strictObject({
   ...voice,
+  /** Told from the ledger to a copy of the command: what was seen then may have changed since. */
+  isRepeated: z.boolean(),
   run: RunId,
   step: StepTitle,
   action: Id,

@@ -127,7 +127,7 @@ class TerminalView implements RunView {
 
   #draw(): void {
     if (this.#activity === undefined) return
-    const lines = activityLines(this.#activity, this.#progress, systemClock.now(), this.#output)
+    const lines = activityLines(this.#activity, this.#progress, systemClock.sinceBoot(), this.#output)
     this.#screen(lines.join('\n'))
   }
 }

@@ -87,20 +87,26 @@ class Session {
   /** When an action that came to nothing visible was heard to be over. */
   readonly #overAtMs = new Map<string, number>()
   #requestsAtMs = 0
+  /**
+   * When this turn of the loop began, by the boot clock: it goes on while the machine is suspended, so that a proof
+   * from before is old after it has woken up.
+   */
+  #nowMs: number
 
   constructor(world: ExecutorWorld, record: RunRecord, options: SessionOptions, watcher: RunWatcher) {
     this.#world = world
     this.#record = record
     this.#options = options
+    this.#nowMs = world.clock.sinceBoot()
     this.#watcher = watcher
     this.#state = fold(record.plan, world.journal.events(record.run))
     this.#inbox = new Inbox(world.clock)
     this.#hosts = new Hosts(world, record, options.takeOver, (word) => this.#inbox.push(word))
-    this.#standstill = new Standstill(record.plan, options.patienceMs, world.clock.now())
+    this.#standstill = new Standstill(record.plan, options.patienceMs, this.#nowMs)
   }
 
   async carryOut(interrupt: AbortSignal): Promise<RunState> {
-    const { clock, link } = this.#world
+    const { link } = this.#world
     const onInterrupt = (): void => this.#inbox.push({ kind: 'interrupt' })
     interrupt.addEventListener('abort', onInterrupt, { once: true })
     if (interrupt.aborted) onInterrupt()
@@ -111,13 +117,16 @@ class Session {
       operator: link.identity.operator,
       policy: this.#options.policy,
       patienceMs: this.#options.patienceMs,
-      atMs: clock.now(),
+      atMs: this.#nowMs,
     })
+    this.#refuseStaleRequests()
     try {
       for (;;) {
         const outcome = this.#turn()
         if (outcome !== null) break
-        for (const item of await this.#inbox.take(tickMs)) this.#interpret(item)
+        const items = await this.#inbox.take(tickMs)
+        this.#nowMs = this.#world.clock.sinceBoot()
+        for (const item of items) this.#interpret(item)
       }
       await this.#hosts.release()
     } finally {
@@ -128,7 +137,7 @@ class Session {
 
   /** Decides, makes it durable, and then does it. Gives the outcome when the session is over. */
   #turn(): RunOutcome | null {
-    const nowMs = this.#world.clock.now()
+    const nowMs = (this.#nowMs = this.#world.clock.sinceBoot())
     if (nowMs >= this.#requestsAtMs) this.#takeRequests(nowMs)
     let decision = decide(this.#state, nowMs)
     while (decision.unneeded.length > 0) {
@@ -160,7 +169,7 @@ class Session {
 
   #note(event: RunEvent): void {
     evolve(this.#state, event)
-    this.#standstill.note(event, this.#world.clock.now())
+    this.#standstill.note(event, this.#nowMs)
     this.#fresh.push(event)
   }
 
@@ -242,10 +251,12 @@ class Session {
     // The host is asked for itself again: its answer, or its silence, says what this one means.
     if (heard.kind === 'silent') return this.#hosts.claimSoon(host)
     if (heard.kind === 'refusal') return
-    const { report, askedAtMs } = heard
+    const { report } = heard
     const seen = new Map(report.observations.map((sighted) => [sighted.service, sighted]))
     for (const service of services) {
       const sighted = seen.get(service)
+      // The agent cannot have looked earlier than that, however long the question was on its way.
+      const askedAtMs = heard.askedAtMs + (sighted?.lookedAfterMs ?? 0)
       const isAsPlanned = sighted?.definition === this.#record.plan.services[service]?.definition
       const observation =
         isAsPlanned && sighted
@@ -264,7 +275,7 @@ class Session {
 
   /** What took longer to see than it may be relied on proves nothing, however often it is asked for (R3). */
   #inTime(service: string, observation: Observation, askedAtMs: number): Observation {
-    const tookMs = this.#world.clock.now() - askedAtMs
+    const tookMs = this.#nowMs - askedAtMs
     if (tookMs <= proofAgeMs + (this.#record.plan.services[service]?.settleMs ?? 0)) return observation
     const seconds = Math.round(tookMs / 1000)
     const detail = `it was seen ${observation.state}, but to look took ${seconds} s: too long to rely on it`
@@ -277,7 +288,8 @@ class Session {
     }
     if (answer.type === 'result') {
       if (answer.body.action !== action) return
-      return this.#takeEnding(step, action, answer.body.ending, answer.body)
+      const { ending, isRepeated: isFromMemory } = answer.body
+      return this.#takeEnding(step, action, ending, { ...answer.body, isFromMemory })
     }
     const { reason, detail, sealed, holder } = answer.body
     const { host } = this.#record.plan.steps[step]!
@@ -292,12 +304,12 @@ class Session {
     const isSameLedger = answer.body.ledger === this.#state.steps[step]!.action?.ledger
     if (!sealed || !isSameLedger || !this.#isWaitedFor(step, action)) return
     if (passing.has(reason)) {
-      const retryAtMs = this.#world.clock.now() + (reason === 'beacon' ? 0 : retryMs)
+      const retryAtMs = this.#nowMs + (reason === 'beacon' ? 0 : retryMs)
       return this.#note({ type: 'sealed', step, action, reason: detail, retryAtMs })
     }
     if (reason === 'definition' || reason === 'unknown-service') {
       // The agent was restarted with another configuration, and its next grant would say the same.
-      this.#note({ type: 'sealed', step, action, reason: detail, retryAtMs: this.#world.clock.now() })
+      this.#note({ type: 'sealed', step, action, reason: detail, retryAtMs: this.#nowMs })
       const { service } = this.#record.plan.steps[step]!
       return this.#note({
         type: 'claim-refused',
@@ -327,31 +339,31 @@ class Session {
       return
     }
     if (told.status === 'finished' && told.ending !== undefined) {
-      this.#takeEnding(step, action, told.ending, report)
+      this.#takeEnding(step, action, told.ending, { ...report, isFromMemory: true })
       if (told.ending.outcome === 'unproven') this.#lookForAftermath(step, action)
       return
     }
-    const isSameLedger = report.ledger === this.#state.steps[step]!.action?.ledger
+    const sent = this.#state.steps[step]!.action!
+    const isSameLedger = report.ledger === sent.ledger
     if (told.status === 'sealed' && isSameLedger) {
       return this.#note({
         type: 'sealed',
         step,
         action,
         reason: 'it never started, and now never will',
-        retryAtMs: this.#world.clock.now(),
+        retryAtMs: this.#nowMs,
       })
     }
-    if (told.status === 'never-heard' && isSameLedger) return this.#hosts.seal(step, action)
-    this.#becomeUnknown(
-      step,
-      action,
-      `the agent of ${host} has a new ledger and no memory of what was asked before`,
-    )
+    if (told.status === 'never-heard' && isSameLedger) {
+      return this.#hosts.seal(step, action, sent.grant)
+    }
+    const why = isSameLedger ? 'no longer remembers' : 'has a new ledger and no memory of'
+    this.#becomeUnknown(step, action, `the agent of ${host} ${why} what was asked before`)
     this.#resolveByObservation(step, action, report)
   }
 
   #takeEnding(step: number, action: string, ending: Ending, answered: Answered): void {
-    const nowMs = this.#world.clock.now()
+    const nowMs = this.#nowMs
     for (const event of interpretEnding(this.#state, step, action, ending, answered, nowMs)) this.#note(event)
   }
 
@@ -359,7 +371,7 @@ class Session {
   #lookForAftermath(step: number, action: string): void {
     const planned = this.#record.plan.steps[step]!
     if (planned.kind === 'hook' || !this.#isWaitedFor(step, action)) return
-    const nowMs = this.#world.clock.now()
+    const nowMs = this.#nowMs
     const overAtMs = this.#overAtMs.get(action) ?? nowMs
     this.#overAtMs.set(action, overAtMs)
     const proof = this.#state.instances.get(instanceName(planned.service, planned.host))?.proof
@@ -376,7 +388,7 @@ class Session {
   #resolveByObservation(step: number, action: string, report: Report): void {
     const planned = this.#record.plan.steps[step]!
     if (planned.kind === 'hook') return
-    const nowMs = this.#world.clock.now()
+    const nowMs = this.#nowMs
     const proof = this.#state.instances.get(instanceName(planned.service, planned.host))?.proof
     const isOfThisLife = proof?.incarnation === report.incarnation && nowMs - proof.askedAtMs <= proofAgeMs
     if (proof === undefined || !isOfThisLife) return this.#hosts.observe([step], nowMs)
@@ -389,12 +401,19 @@ class Session {
   #becomeUnknown(step: number, action: string, reason: string): void {
     const { phase } = this.#state.steps[step]!
     if (phase !== 'sent' || !this.#isWaitedFor(step, action)) return
-    this.#note({ type: 'unknown', step, action, reason, atMs: this.#world.clock.now() })
+    this.#note({ type: 'unknown', step, action, reason, atMs: this.#nowMs })
   }
 
   #isWaitedFor(step: number, action: string): boolean {
     const { phase, action: newest } = this.#state.steps[step]!
     return (phase === 'sent' || phase === 'unknown') && newest?.id === action
+  }
+
+  /** What was asked of a session that ended before it heard of it is not asked of this one. */
+  #refuseStaleRequests(): void {
+    const { journal } = this.#world
+    const detail = 'the process that carried the run out ended before it heard of it; ask again'
+    for (const { id } of journal.requests(this.#record.run)) journal.answer(id, { accepted: false, detail })
   }
 
   #takeRequests(nowMs: number): void {

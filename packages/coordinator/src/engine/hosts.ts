@@ -112,7 +112,7 @@ export class Hosts {
     const planned = this.#plan.steps[step]!
     if (planned.kind === 'prove') throw new Error('a prove step has no action')
     const line = this.#lines.get(planned.host)!
-    this.#inquireAtMs.set(step, this.#clock.now() + inquireAfterMs)
+    this.#inquireAtMs.set(step, this.#clock.sinceBoot() + inquireAfterMs)
     const content = {
       run: this.#run,
       step: stepName(planned),
@@ -127,12 +127,12 @@ export class Hosts {
     this.#link
       .act(planned.host, content, (answer) => {
         this.#keepBeacon(planned.host, answer.body)
-        this.#inquireAtMs.set(step, this.#clock.now() + inquireAfterMs)
+        this.#inquireAtMs.set(step, this.#clock.sinceBoot() + inquireAfterMs)
         this.#hear({ kind: 'act-heard', step, action, answer })
       })
       .catch((error: unknown) => {
         const reason = error instanceof Error ? error.message : String(error)
-        this.#inquireAtMs.set(step, this.#clock.now())
+        this.#inquireAtMs.set(step, this.#clock.sinceBoot())
         this.#hear({ kind: 'act-lost', step, action, reason })
       })
   }
@@ -155,7 +155,7 @@ export class Hosts {
         const settleMs = Math.max(...services.map((service) => this.#plan.services[service]?.settleMs ?? 0))
         const timeoutMs = observeTimeoutMs + settleMs
         void this.#ask(host, 'observe', { services, settle: true }, timeoutMs).then((heard) => {
-          const againMs = this.#clock.now() + observeAgainMs
+          const againMs = this.#clock.sinceBoot() + observeAgainMs
           for (const service of services) this.#observeAtMs.set(instanceName(service, host), againMs)
           this.#hear({ kind: 'observe-heard', host, services, heard })
         })
@@ -180,16 +180,16 @@ export class Hosts {
   /** Claims a host again without waiting for its renewal: something about it has changed. */
   claimSoon(host: string): void {
     const line = this.#lines.get(host)!
-    line.claimAtMs = Math.min(line.claimAtMs, this.#clock.now())
+    line.claimAtMs = Math.min(line.claimAtMs, this.#clock.sinceBoot())
     this.#tendAtMs = 0
   }
 
   /** Bars an action of which the agent has never heard. */
-  seal(step: number, action: string): void {
+  seal(step: number, action: string, grant: number): void {
     const { host } = this.#plan.steps[step]!
     this.#inquireAtMs.set(step, Number.POSITIVE_INFINITY)
-    void this.#ask(host, 'seal', { run: this.#run, action }, answerTimeoutMs).then((heard) => {
-      this.#inquireAtMs.set(step, this.#clock.now() + inquireAgainMs)
+    void this.#ask(host, 'seal', { run: this.#run, action, grant }, answerTimeoutMs).then((heard) => {
+      this.#inquireAtMs.set(step, this.#clock.sinceBoot() + inquireAgainMs)
       this.#hear({ kind: 'inquire-heard', step, action, heard })
     })
   }
@@ -232,7 +232,10 @@ export class Hosts {
     line.claiming = this.#claimAll(host, line, takeOver).then(async (heard) => {
       line.claiming = undefined
       const isHeard = heard.kind !== 'silent'
-      line.claimAtMs = Math.min(line.claimAtMs, this.#clock.now() + (isHeard ? renewAfterMs : claimAgainMs))
+      line.claimAtMs = Math.min(
+        line.claimAtMs,
+        this.#clock.sinceBoot() + (isHeard ? renewAfterMs : claimAgainMs),
+      )
       if (heard.kind === 'report') line.incarnation = heard.report.incarnation
       const grant = heard.kind === 'report' ? heard.report.holder?.grant : undefined
       if (grant !== undefined) line.grant = grant
@@ -260,7 +263,7 @@ export class Hosts {
     const { action } = state.steps[step]!
     if (action === undefined || nowMs < (this.#inquireAtMs.get(step) ?? 0)) return
     const known = state.hosts.get(host)!
-    if (known.kind !== 'claimed' && known.kind !== 'fenced') {
+    if (known.kind === 'unclaimed' || known.kind === 'silent') {
       const reason = known.kind === 'unclaimed' ? `${host} has not answered yet` : known.reason
       if (state.inFlight.has(step)) this.#hear({ kind: 'act-lost', step, action: action.id, reason })
       return
@@ -268,7 +271,7 @@ export class Hosts {
     this.#inquireAtMs.set(step, Number.POSITIVE_INFINITY)
     const content = { run: this.#run, actions: [action.id] }
     void this.#ask(host, 'inquire', content, answerTimeoutMs).then((heard) => {
-      this.#inquireAtMs.set(step, this.#clock.now() + inquireAgainMs)
+      this.#inquireAtMs.set(step, this.#clock.sinceBoot() + inquireAgainMs)
       this.#hear({ kind: 'inquire-heard', step, action: action.id, heard })
     })
   }

@@ -101,7 +101,7 @@ export class Link implements AsyncDisposable {
     content: Content<Type>,
     timeoutMs: number,
   ): Promise<Heard> {
-    const askedAtMs = this.#clock.now()
+    const askedAtMs = this.#clock.sinceBoot()
     const { bytes, hash } = this.#seal(host, type, content)
     const answered = Promise.withResolvers<Heard>()
     const waiting = new AbortController()

@@ -56,7 +56,7 @@ export async function survey(
       for (let at = 0; at < all.length; at += limits.servicesPerMessage) {
         const services = all.slice(at, at + limits.servicesPerMessage).map(({ service }) => service)
         const heard = await link.ask(host, 'observe', { services, settle: false }, timeoutMs)
-        const ageMs = clock.now() - heard.askedAtMs
+        const ageMs = clock.sinceBoot() - heard.askedAtMs
         if (heard.kind === 'report') {
           const { report } = heard
           const holder = report.holder

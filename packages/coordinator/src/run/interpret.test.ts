@@ -1,10 +1,11 @@
 import type { Ending } from '@filo/protocol'
 import { expect, test } from 'vitest'
+import { decide } from './decide.ts'
 import { interpretAftermath, interpretEnding, interpretObservation, interpretProof } from './interpret.ts'
 import { actionOf, begun, boot, done, incarnation, planOf, proof, seen, sent, step, take } from './scene.ts'
 
 const plan = planOf([step('stop web@w1'), step('stop db@d1', { needs: [0] })])
-const answered = { incarnation, boot, answer: 1_000_000 }
+const answered = { incarnation, boot, answer: 1_000_000, isFromMemory: false }
 
 function ending(outcome: Ending['outcome'], observation = seen('stopped')): Ending {
   return { outcome, reason: outcome, observation, durationMs: 5 }
@@ -25,6 +26,13 @@ test('what an ending saw is as old as the sending of its action, however late it
   const state = take(begun(plan), sent(0, 1, 42))
   const [event] = interpretEnding(state, 0, actionOf(1), ending('changed'), answered, 999_999)
   expect(event).toMatchObject({ type: 'done', proof: { askedAtMs: 42, session: 1 } })
+})
+
+test('what an ending saw and is told from memory opens no gate, however fresh its action', () => {
+  const state = take(begun(plan), sent(0, 1, 42))
+  const told = { ...answered, isFromMemory: true }
+  const events = interpretEnding(state, 0, actionOf(1), ending('changed'), told, 43)
+  expect(decide(take(state, ...events), 44)).toMatchObject({ send: [], observe: [0] })
 })
 
 test('the same result twice, or of another action, makes nothing of it', () => {

@@ -7,7 +7,13 @@ import type { Proof, RunEvent } from './run-event.ts'
 // to be done is believed only when the observation beside it proves it.
 
 /** Which answer of which life of a host. */
-export type Answered = Pick<Proof, 'incarnation' | 'boot' | 'answer'>
+export interface Answered extends Pick<Proof, 'incarnation' | 'boot' | 'answer'> {
+  /** Whether it was told from memory: what was seen then may have changed since, and opens no gate (R3). */
+  readonly isFromMemory: boolean
+}
+
+/** When what is told from memory counts as asked for: never recently. */
+const longAgoMs = Number.MIN_SAFE_INTEGER
 
 /**
  * What the ending of an action makes of its step. Repeated and late words change nothing that has ended. What the
@@ -24,7 +30,8 @@ export function interpretEnding(
   const stepState = state.steps[index]!
   const isWaitedFor = stepState.phase === 'sent' || stepState.phase === 'unknown'
   if (!isWaitedFor || stepState.action?.id !== action) return amend(state, index, action, ending)
-  const { session, atMs: askedAtMs } = stepState.action
+  const { session, atMs } = stepState.action
+  const askedAtMs = answered.isFromMemory ? longAgoMs : atMs
   const { incarnation, boot, answer } = answered
   const proof = ending.observation && {
     session,
