@@ -75,6 +75,8 @@ async function prepareApplication(app: Host, way: Way): Promise<void> {
   )
   const automatic = new URL('../../../examples/sympa/sympa-automatic.service', import.meta.url)
   app.write('/etc/systemd/system/sympa-automatic.service', readFileSync(automatic, 'utf8'))
+  // Or the init script leaves the daemon that sympa_msg.pl starts behind; the order is that of the start.
+  if (way === 'initscripts') app.write('/etc/default/sympa', `DAEMONS="${initDaemons}"\n`)
   app.write('/var/lib/sympa/demo.xml', demoList, 0o644)
   await app.sh(
     `
@@ -102,6 +104,8 @@ CONF
     { timeoutMs: 120_000 },
   )
 }
+
+const initDaemons = 'sympa_automatic sympa_msg task_manager bulk bounced archived'
 
 async function prepareWeb(web: Host): Promise<void> {
   web.write(
