@@ -113,8 +113,9 @@ export class Agent implements AsyncDisposable {
     ledger: Ledger | null,
   ): Promise<Agent> {
     const agent = new Agent(world, host, identity, ledger)
-    agent.#adoptAll()
     agent.#mailbox = await world.transport.open({ agent: host.host }, (message) => agent.receive(message))
+    // Only now: what is found out may end a run, whose coordinator then gives the host back.
+    agent.#adoptAll()
     return agent
   }
 

@@ -29,6 +29,7 @@ const answerTimeoutMs = 5000
 /** An observation may wait for a slow status command; the services' settle time comes on top. */
 const observeTimeoutMs = 20_000
 const releaseTimeoutMs = 2000
+const releaseAgainMs = 100
 /** Silence after which a claim is renewed: a third of the lease, so that a lost message costs nothing (R8). */
 const renewAfterMs = 10_000
 const claimAgainMs = 1000
@@ -222,7 +223,13 @@ export class Hosts {
 
   async giveBack(host: string, grant: number): Promise<void> {
     this.#lines.get(host)!.grant = undefined
-    await this.#ask(host, 'release', { run: this.#run, grant }, releaseTimeoutMs)
+    const deadlineMs = this.#clock.sinceBoot() + releaseTimeoutMs
+    let heard = await this.#ask(host, 'release', { run: this.#run, grant }, releaseTimeoutMs)
+    // An agent that is being restarted hears nothing for a moment.
+    while (heard.kind === 'silent' && this.#clock.sinceBoot() < deadlineMs) {
+      await this.#clock.sleep(releaseAgainMs)
+      heard = await this.#ask(host, 'release', { run: this.#run, grant }, releaseTimeoutMs)
+    }
   }
 
   #claim(host: string, line: HostLine): void {
