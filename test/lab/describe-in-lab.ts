@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import type { LabFleet } from './fleets.ts'
 import { differences, footprint, type Footprint } from './footprint.ts'
-import { raiseLab, type Lab, type RaisedLab } from './lab.ts'
+import type { Lab } from './lab.ts'
+import { raiseLab, type RaisedLab } from './raise.ts'
 import { obstacle } from './requirements.ts'
 
 const why = await obstacle()

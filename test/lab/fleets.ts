@@ -1,4 +1,5 @@
-import type { HostSpec, Lab } from './lab.ts'
+import type { Lab } from './lab.ts'
+import type { HostSpec } from './raise.ts'
 import { application, database, mail, web } from './sympa/layers.ts'
 import { prepareSympa } from './sympa/prepare.ts'
 

@@ -1,26 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startFilo, type Ended, type RunningFilo } from '../support/filo.ts'
-import { configureAgent, installAgent, untilAgentAnswers } from './agent-unit.ts'
-import { startBroker } from './broker.ts'
-import { cacheDir } from './cache.ts'
+import { configureAgent, untilAgentAnswers } from './agent-unit.ts'
 import { Cgroup } from './cgroup.ts'
 import { Host } from './host.ts'
-import { layersOf, type Layer } from './image.ts'
+import { labDir, readLabFile } from './lab-file.ts'
 import { addressOf, hubAddress, Network } from './network.ts'
-import type { Rabbitmq } from '../support/rabbitmq.ts'
-
-export interface HostSpec {
-  readonly name: string
-  /** What is installed on it; nothing but the base image where absent. */
-  readonly layer?: Layer
-}
-
-/** What of a lab is written down, for other processes to find it by. */
-interface LabFile {
-  readonly owner: { readonly pid: number; readonly startTicks: string }
-  readonly hosts: readonly string[]
-}
 
 /** Several hosts, and a hub with the broker and the coordinator. Whoever knows its name can look into it. */
 export class Lab {
@@ -93,93 +78,4 @@ export class Lab {
   }
 }
 
-export const brokerUrl = `amqp://guest:guest@${hubAddress}:5672`
-
-/** A lab with the broker that runs in it. Disposed, nothing of it is left. */
-export interface RaisedLab extends AsyncDisposable {
-  readonly lab: Lab
-  readonly broker: Rabbitmq
-}
-
-/** Makes what images are missing, boots the hosts, and starts the broker. One process raises a lab, and ends it. */
-export async function raiseLab(id: string, specs: readonly HostSpec[]): Promise<RaisedLab> {
-  await removeAbandoned()
-  if (existsSync(labDir(id))) throw new Error(`a lab named ${id} is up already: npm run lab -- down`)
-  const disks: string[][] = []
-  // One after the other: a layer may be the ground of the next.
-  for (const { layer } of specs) disks.push(await layersOf(layer))
-  const lab = new Lab(
-    id,
-    specs.map(({ name }) => name),
-  )
-  await using stack = new AsyncDisposableStack()
-  writeLabFile(lab)
-  stack.defer(() => lab.remove())
-  await lab.network.open()
-  const starting = startBroker(lab)
-  const raising = [...lab.hosts.values()].map(async (host, at) => {
-    await host.furnish(disks[at]!)
-    host.write('/etc/hosts', hostsFile(lab))
-    installAgent(host)
-    await host.boot()
-  })
-  const outcomes = await Promise.allSettled([starting, ...raising])
-  const [broker] = outcomes
-  if (broker?.status === 'fulfilled') stack.use(broker.value)
-  const failure = outcomes.find((outcome) => outcome.status === 'rejected')
-  if (failure !== undefined) throw failure.reason
-  const disposal = stack.move()
-  return { lab, broker: await starting, [Symbol.asyncDispose]: () => disposal.disposeAsync() }
-}
-
-/** Labs whose process was killed before it could take them away. */
-async function removeAbandoned(): Promise<void> {
-  if (!existsSync(cacheDir('labs'))) return
-  for (const id of readdirSync(cacheDir('labs'))) {
-    if (!isOwned(id)) await Lab.find(id).remove()
-  }
-}
-
-/** The process that raised a lab, and ends it. */
-export function ownerOf(id: string): LabFile['owner'] {
-  return readLabFile(id).owner
-}
-
-/** Whether the process that raised a lab still runs. */
-export function isOwned(id: string): boolean {
-  const { pid, startTicks } = ownerOf(id)
-  return startTicksOf(pid) === startTicks
-}
-
-function labDir(id: string): string {
-  return cacheDir('labs', id)
-}
-
-function writeLabFile({ id, dir, hosts }: Lab): void {
-  mkdirSync(dir, { recursive: true })
-  const owner = { pid: process.pid, startTicks: startTicksOf(process.pid)! }
-  const file: LabFile = { owner, hosts: [...hosts.keys()] }
-  writeFileSync(join(labDir(id), 'lab.json'), JSON.stringify(file))
-}
-
-function readLabFile(id: string): LabFile {
-  try {
-    return JSON.parse(readFileSync(join(labDir(id), 'lab.json'), 'utf8')) as LabFile
-  } catch (error) {
-    throw new Error(`no lab named ${id} is up: npm run lab -- up`, { cause: error })
-  }
-}
-
-/** Tells a process from a later one of the same number (proc_pid_stat(5), field 22); undefined where it has ended. */
-function startTicksOf(pid: number): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')[19]
-  } catch {
-    return undefined
-  }
-}
-
-function hostsFile({ hosts }: Lab): string {
-  const known = [...hosts.values()].map(({ name, address }) => `${address} ${name}`)
-  return `${['127.0.0.1 localhost', `${hubAddress} hub broker`, ...known].join('\n')}\n`
-}
+const brokerUrl = `amqp://guest:guest@${hubAddress}:5672`

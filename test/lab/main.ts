@@ -3,8 +3,10 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { until } from '../support/until.ts'
 import { fleets } from './fleets.ts'
-import { isOwned, Lab, ownerOf, raiseLab } from './lab.ts'
+import { isOwned, ownerOf } from './lab-file.ts'
+import { Lab } from './lab.ts'
 import { hub, type Addressed } from './network.ts'
+import { raiseLab } from './raise.ts'
 import { obstacle } from './requirements.ts'
 
 // `npm run lab`: the lab by hand. `up` keeps it up until Ctrl-C; the other commands are for another terminal.

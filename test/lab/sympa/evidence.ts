@@ -72,20 +72,22 @@ export interface UnitEvent {
   readonly atUs: number
 }
 
-/** What the systemds of all hosts did since a moment, in the order in which they did it. */
+/** What the systemds of all hosts that are on did since a moment, in the order in which they did it. */
 export async function unitEvents(lab: Lab, since: Date): Promise<UnitEvent[]> {
   const all = await Promise.all(
-    [...lab.hosts.values()].map(async (host) => {
-      const from = `@${(since.getTime() / 1000).toFixed(3)}`
-      const printed = await host.exec('journalctl', '-q', '-o', 'json', `--since=${from}`, '_COMM=systemd')
-      const entries = printed.split('\n').filter(Boolean)
-      return entries.flatMap((line) => {
-        const entry = JSON.parse(line) as Record<string, string>
-        const what = messages[entry['MESSAGE_ID'] ?? '']
-        const atUs = Number(entry['_SOURCE_REALTIME_TIMESTAMP'])
-        return what === undefined ? [] : [{ host: host.name, unit: entry['UNIT']!, what, atUs }]
-      })
-    }),
+    [...lab.hosts.values()]
+      .filter(({ pid }) => pid !== undefined)
+      .map(async (host) => {
+        const from = `@${(since.getTime() / 1000).toFixed(3)}`
+        const printed = await host.exec('journalctl', '-q', '-o', 'json', `--since=${from}`, '_COMM=systemd')
+        const entries = printed.split('\n').filter(Boolean)
+        return entries.flatMap((line) => {
+          const entry = JSON.parse(line) as Record<string, string>
+          const what = messages[entry['MESSAGE_ID'] ?? '']
+          const atUs = Number(entry['_SOURCE_REALTIME_TIMESTAMP'])
+          return what === undefined ? [] : [{ host: host.name, unit: entry['UNIT']!, what, atUs }]
+        })
+      }),
   )
   return all.flat().toSorted((one, other) => one.atUs - other.atUs)
 }

@@ -1,0 +1,61 @@
+import { existsSync } from 'node:fs'
+import type { Rabbitmq } from '../support/rabbitmq.ts'
+import { installAgent } from './agent-unit.ts'
+import { startBroker } from './broker.ts'
+import { layersOf, type Layer } from './image.ts'
+import { isOwned, knownLabs, labDir, writeLabFile } from './lab-file.ts'
+import { Lab } from './lab.ts'
+import { hubAddress } from './network.ts'
+
+export interface HostSpec {
+  readonly name: string
+  /** What is installed on it; nothing but the base image where absent. */
+  readonly layer?: Layer
+}
+
+/** A lab with the broker that runs in it. Disposed, nothing of it is left. */
+export interface RaisedLab extends AsyncDisposable {
+  readonly lab: Lab
+  readonly broker: Rabbitmq
+}
+
+/** Makes what images are missing, boots the hosts, and starts the broker. One process raises a lab, and ends it. */
+export async function raiseLab(id: string, specs: readonly HostSpec[]): Promise<RaisedLab> {
+  await removeAbandoned()
+  if (existsSync(labDir(id))) throw new Error(`a lab named ${id} is up already: npm run lab -- down`)
+  const disks: string[][] = []
+  // One after the other: a layer may be the ground of the next.
+  for (const { layer } of specs) disks.push(await layersOf(layer))
+  const names = specs.map(({ name }) => name)
+  const lab = new Lab(id, names)
+  await using stack = new AsyncDisposableStack()
+  writeLabFile(id, names)
+  stack.defer(() => lab.remove())
+  await lab.network.open()
+  const starting = startBroker(lab)
+  const raising = [...lab.hosts.values()].map(async (host, at) => {
+    await host.furnish(disks[at]!)
+    host.write('/etc/hosts', hostsFile(lab))
+    installAgent(host)
+    await host.boot()
+  })
+  const outcomes = await Promise.allSettled([starting, ...raising])
+  const [broker] = outcomes
+  if (broker?.status === 'fulfilled') stack.use(broker.value)
+  const failure = outcomes.find((outcome) => outcome.status === 'rejected')
+  if (failure !== undefined) throw failure.reason
+  const disposal = stack.move()
+  return { lab, broker: await starting, [Symbol.asyncDispose]: () => disposal.disposeAsync() }
+}
+
+/** Labs whose process was killed before it could take them away. */
+async function removeAbandoned(): Promise<void> {
+  for (const id of knownLabs()) {
+    if (!isOwned(id)) await Lab.find(id).remove()
+  }
+}
+
+function hostsFile({ hosts }: Lab): string {
+  const known = [...hosts.values()].map(({ name, address }) => `${address} ${name}`)
+  return `${['127.0.0.1 localhost', `${hubAddress} hub broker`, ...known].join('\n')}\n`
+}
