@@ -59,7 +59,7 @@ interface Entry {
  * What the services themselves wrote down since they were last asked: how many processes ran. Throws when a
  * service did not do `verb` once, or when one began before all of the layer before it had ended.
  */
-export function takeLedger({ service, layers }: LayeredFleet, verb: 'start' | 'stop'): number {
+export function takeLedger({ service, layers }: LayeredFleet, ...verbs: ('start' | 'stop')[]): number {
   const file = `${service}.ledger`
   const entries = readFileSync(file, 'utf8')
     .split('\n')
@@ -69,16 +69,19 @@ export function takeLedger({ service, layers }: LayeredFleet, verb: 'start' | 's
       return { verb: done, name, what }
     })
   rmSync(file)
-  const changes = entries.filter((entry) => entry.verb === verb)
-  const order = verb === 'start' ? layers : layers.toReversed()
-  const written = changes.map(({ name, what }) => `${name} ${what}`)
+  const changes = entries.filter((entry) => entry.verb !== 'status')
+  const order = verbs.flatMap((verb) =>
+    (verb === 'start' ? layers : layers.toReversed()).map((layer) => ({ verb, layer })),
+  )
+  const written = changes.map(({ verb, name, what }) => `${verb} ${name} ${what}`)
   let from = 0
-  for (const layer of order) {
-    const expected = layer.flatMap((name) => [`${name} begins`, `${name} ends`]).toSorted()
+  for (const { verb, layer } of order) {
+    const expected = layer.flatMap((name) => [`${verb} ${name} begins`, `${verb} ${name} ends`]).toSorted()
     const found = written.slice(from, from + expected.length).toSorted()
-    if (found.join() !== expected.join()) throw new Error(`out of order: ${verb} ${found.join(', ')}`)
+    if (found.join() !== expected.join()) throw new Error(`out of order: ${found.join(', ')}`)
     from += expected.length
   }
-  if (from !== written.length) throw new Error(`${verb} was done more than once`)
+  if (from !== written.length)
+    throw new Error(`something was done more than once: ${written.slice(from).join(', ')}`)
   return entries.filter(({ what }) => what !== 'ends').length
 }

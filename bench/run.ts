@@ -42,6 +42,9 @@ interface Result {
   /** Of the medians. */
   readonly ratio: number
   readonly runRatio: number
+  /** The same work as one command, `filo restart`. */
+  readonly restartMs: Spread
+  readonly restartRatio: number
   /** For a stop and a start together. */
   readonly processes: number
   readonly messages: number
@@ -99,6 +102,7 @@ async function measure(hosts: number, rounds: number, broker: Rabbitmq): Promise
   await command(dir.path, ['start', '--yes'])
   takeLedger(fleet, 'start')
   const passes: Pass[][] = []
+  const restartsMs: number[] = []
   for (let round = 0; round < rounds; round += 1) {
     const floorMs = verbs.map((verb) => runFloor(floor, fleet, verb))
     const both: Pass[] = []
@@ -106,8 +110,13 @@ async function measure(hosts: number, rounds: number, broker: Rabbitmq): Promise
       both.push({ floorMs: floorMs[at]!, ...(await runFilo(dir.path, fleet, verb, agents)) })
     }
     passes.push(both)
+    const began = performance.now()
+    await command(dir.path, ['restart', '--yes'])
+    restartsMs.push(performance.now() - began)
+    takeLedger(fleet, ...verbs)
+    await agents.traffic()
   }
-  return summarise(hosts, passes)
+  return summarise(hosts, passes, spread(restartsMs))
 }
 
 function runFloor(floor: string, fleet: LayeredFleet, verb: 'stop' | 'start'): number {
@@ -208,9 +217,10 @@ async function startAgents(dir: string, fleet: LayeredFleet): Promise<Agents> {
 
 async function startSome(dir: string, fleet: LayeredFleet, hosts: readonly string[]): Promise<Agents> {
   const path = fileURLToPath(new URL('agents.ts', import.meta.url))
-  // As filo-agent is run: without it an agent keeps what strips types in its memory.
+  // As bin/filo-agent runs it: both keep an agent's memory small, and with it the cost of starting a process.
   const env = { ...process.env, NODE_COMPILE_CACHE: compileCache }
-  const child = fork(path, [fleet.file, join(dir, '.state'), join(dir, 'agents'), ...hosts], { env })
+  const args = [fleet.file, join(dir, '.state'), join(dir, 'agents'), ...hosts]
+  const child = fork(path, args, { env, execArgv: ['--max-semi-space-size=1'] })
   const ended = once(child, 'exit').then(([code]) => {
     throw new Error(`agents ended with ${code}`)
   })
@@ -237,7 +247,7 @@ async function end(child: ChildProcess): Promise<void> {
   await ended
 }
 
-function summarise(hosts: number, rounds: readonly (readonly Pass[])[]): Result {
+function summarise(hosts: number, rounds: readonly (readonly Pass[])[], restartMs: Spread): Result {
   const sum = (of: (pass: Pass) => number): Spread =>
     spread(rounds.map((passes) => passes.reduce((total, pass) => total + of(pass), 0)))
   const floorMs = sum((pass) => pass.floorMs)
@@ -253,6 +263,8 @@ function summarise(hosts: number, rounds: readonly (readonly Pass[])[]): Result 
     runMs,
     ratio: ratioOf(filoMs, floorMs),
     runRatio: ratioOf(runMs, floorMs),
+    restartMs,
+    restartRatio: ratioOf(restartMs, floorMs),
     processes: sum((pass) => pass.processes).median,
     messages: sum((pass) => pass.messages).median,
     events: sum((pass) => pass.events).median,
@@ -267,7 +279,7 @@ function ratioOf(one: Spread, other: Spread): number {
 }
 
 function lines(result: Result): string[] {
-  const { hosts, floorMs, filoMs, runMs, ratio, runRatio, split } = result
+  const { hosts, floorMs, filoMs, runMs, restartMs, ratio, runRatio, restartRatio, split } = result
   const time = ({ median, min, max }: Spread): string =>
     `${String(Math.round(median)).padStart(6)} ms (${Math.round(min)} to ${Math.round(max)})`
   return [
@@ -275,6 +287,7 @@ function lines(result: Result): string[] {
     `  floor               ${time(floorMs)}`,
     `  filo stop + start   ${time(filoMs)}  ${ratio} times`,
     `  the runs alone      ${time(runMs)}  ${runRatio} times`,
+    `  filo restart        ${time(restartMs)}  ${restartRatio} times`,
     `  ${result.processes} processes, ${result.messages} messages, ${result.events} audit events`,
     `  processor: commands ${time(result.commandCpuMs)}, agents ${time(result.agentsCpuMs)}`,
     `  each command: start-up ${split.startUp} ms, claims ${split.claims}, steps ${split.steps}, end ${split.end}`,
