@@ -289,3 +289,12 @@ test('of proofs of which one is enough, another may fail', () => {
   const waiver: RunEvent = { type: 'waived', step: 0, operator: 'alice@admin1', reason: 'I looked' }
   expect(outcomeOf(take(both, waiver, sent(2), done(2, plan)))).toBe('waived')
 })
+
+test('where one proof has to be asked for again, those that are half gone are asked for with it', () => {
+  const plan = planOf([step('stop a@h1'), step('stop b@h2'), step('stop c@h3', { needs: [0, 1] })])
+  const state = take(begun(plan), sent(0), sent(1), done(0, plan, 0, 1))
+  const later: RunEvent = { type: 'observed', service: 'b', host: 'h2', proof: proof(seen('stopped'), 4000) }
+  take(state, done(1, plan, 0, 1), later)
+  expect(decide(state, 8000)).toMatchObject({ send: [2], observe: [] })
+  expect(decide(state, proofAgeMs + 1).observe).toEqual([0, 1])
+})

@@ -55,14 +55,18 @@ interface Draft {
 }
 
 function considerOpen(state: RunState, nowMs: number, into: Draft): void {
-  const proofs = new Proofs(state, nowMs)
+  const proofs = new Proofs(state, nowMs, proofAgeMs)
+  // Where one proof has to be asked for, those that are half gone are asked for with it: else, where looking takes
+  // seconds, there would always be one that is too old.
+  const young = new Proofs(state, nowMs, proofAgeMs / 2)
   const load = loadByHost(state)
   for (const index of [...state.open].toSorted((one, other) => one - other)) {
     const step = state.plan.steps[index]!
     if (!isDue(state, index, nowMs) || state.hosts.get(step.host)?.kind !== 'claimed') continue
-    const missing = proofs.missingFor(index)
-    if (missing.length > 0) {
-      for (const needed of missing) if (isWorthAsking(state, needed, nowMs)) into.observe.add(needed)
+    if (proofs.missingFor(index).length > 0) {
+      for (const needed of young.missingFor(index)) {
+        if (isWorthAsking(state, needed, nowMs)) into.observe.add(needed)
+      }
     } else if (step.kind === 'prove') into.observe.add(index)
     else if (step.kind === 'hook') considerHook(state, proofs, index, step, into)
     else if ((load.get(step.host) ?? 0) < actionsPerHost) {
@@ -152,11 +156,14 @@ function considerHook(state: RunState, proofs: Proofs, index: number, hook: Hook
 class Proofs {
   readonly #state: RunState
   readonly #nowMs: number
+  readonly #ageMs: number
   readonly #ofJoin = new Map<number, readonly number[]>()
 
-  constructor(state: RunState, nowMs: number) {
+  /** @param ageMs how old a proof may be to stand */
+  constructor(state: RunState, nowMs: number, ageMs: number) {
     this.#state = state
     this.#nowMs = nowMs
+    this.#ageMs = ageMs
   }
 
   /** The steps that this step needs and whose proof must be asked for again. */
@@ -206,7 +213,7 @@ class Proofs {
     const host = this.#state.hosts.get(placeOf(step))
     if (instance?.proof === undefined || host?.kind !== 'claimed') return false
     const settleMs = this.#state.plan.services[step.service]?.settleMs ?? 0
-    if (this.#nowMs - instance.proof.askedAtMs > proofAgeMs + settleMs) return false
+    if (this.#nowMs - instance.proof.askedAtMs > this.#ageMs + settleMs) return false
     return isCurrent(instance.proof, host, this.#state.session, instance.lastAction)
   }
 
