@@ -10,10 +10,21 @@ import { forgetNspawn, nspawnArgs, nspawnEnv } from './nspawn.ts'
 
 const release = 'bookworm'
 
-const sources = `deb http://deb.debian.org/debian ${release} main
-deb http://deb.debian.org/debian ${release}-updates main
-deb http://deb.debian.org/debian-security ${release}-security main
-`
+/** Where this machine takes the packages of that release from: hosts take theirs from the same mirrors. */
+async function readSources(): Promise<string> {
+  const format = ['--format', 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)', 'Created-By: Packages']
+  const targets = await run(['apt-get', 'indextargets', ...format])
+  const suites = new Set([release, `${release}-updates`, `${release}-security`])
+  const lines = targets
+    .split('\n')
+    .filter((line) => suites.has(line.split(' ')[2] ?? '') && line.endsWith(' main'))
+  if (lines.length === 0) {
+    throw new Error(
+      `this machine's apt has no source of Debian ${release}, which the lab's hosts are made of`,
+    )
+  }
+  return `${[...new Set(lines)].toSorted().join('\n')}\n`
+}
 
 /** What every host has: systemd as PID 1, and what an administrator would miss on it. */
 const basePackages = [
@@ -59,15 +70,17 @@ export interface Layer {
 export async function layersOf(layer: Layer | undefined): Promise<string[]> {
   if (layer === undefined) return [await baseImage()]
   const below = await layersOf(layer.on)
+  const sources = await readSources()
   const made = await keep(`${layer.name}-${keyOf({ layer, sources, basePackages })}`, (dir) =>
     install(layer, below, dir),
   )
   return [made, ...below]
 }
 
-function baseImage(): Promise<string> {
+async function baseImage(): Promise<string> {
+  const sources = await readSources()
   const recipe = { sources, basePackages, aptOptions, maskedTimers }
-  return keep(`base-${keyOf(recipe)}`, async (dir) => {
+  return await keep(`base-${keyOf(recipe)}`, async (dir) => {
     const list = join(dirname(dir), 'sources.list')
     writeFileSync(list, sources)
     // Its own device nodes, mount and pid namespace: mmdebstrap(1), "root".
