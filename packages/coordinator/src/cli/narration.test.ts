@@ -51,7 +51,7 @@ test('what happens to a step is told in a line of its own', () => {
       "bad: stop mta@mail1  failed: exit status 1",
       "doubtful: stop mta@mail1  unknown: no answer from mail1 within 5 s",
       "doubtful: stop mta@mail1  did not begin: the instance is busy",
-      "plain: stop mta@mail1  is running after all",
+      "plain: stop mta@mail1  had begun after all, and is under way",
       "bad: stop mta@mail1  drifted: it is seen running",
       "doubtful: stop mta@mail1  waived by bob@admin2: switched off",
       "plain: stop mta@mail1  late word: changed, status 3: stopped",

@@ -70,7 +70,7 @@ function narrateStep(step: Step, event: StepEvent): Omit<Line, 'subject'> | unde
     case 'sealed':
       return { tone: 'doubtful', text: `did not begin: ${event.reason}` }
     case 'running':
-      return { tone: 'plain', text: 'is running after all' }
+      return { tone: 'plain', text: 'had begun after all, and is under way' }
     case 'drifted':
       return { tone: 'bad', text: `drifted: ${event.reason}` }
     case 'waived':

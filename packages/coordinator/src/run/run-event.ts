@@ -133,7 +133,7 @@ export const SealedEvent = z.strictObject({
   retryAtMs: z.number(),
 })
 
-/** The agent says that an action nobody had heard of is running after all. */
+/** The agent says that an action nobody had heard of is under way after all. */
 export const Running = z.strictObject({ type: z.literal('running'), ...step, action: Id })
 
 /** A newer observation contradicts what was proven (R3). */
