@@ -26,6 +26,6 @@ test('a step in flight, one that is waived and one that is not there are refused
   })
   expect(judgeWaiver(state, 'stop db')).toMatchObject({
     kind: 'refused',
-    detail: expect.stringMatching(/no step "stop db"/),
+    detail: expect.stringMatching(/no step "stop db"; did you mean "stop db@d1"\?/),
   })
 })

@@ -1,3 +1,4 @@
+import { hint } from '../fleet/problem.ts'
 import { stepName } from '../plan/plan.ts'
 import type { RunState } from './run.ts'
 
@@ -8,9 +9,11 @@ export type WaiverVerdict =
 
 /** Judges a waiver of the step of that name, `stop mta@mail1`, in a run that stands as `state`. */
 export function judgeWaiver(state: RunState, name: string): WaiverVerdict {
-  const step = state.plan.steps.findIndex((one) => stepName(one) === name)
+  const names = state.plan.steps.map(stepName)
+  const step = names.indexOf(name)
   const phase = state.steps[step]?.phase
-  if (phase === undefined) return { kind: 'refused', detail: `the plan has no step "${name}"` }
+  if (phase === undefined)
+    return { kind: 'refused', detail: `the plan has no step "${name}"${hint(name, names)}` }
   if (phase === 'sent') {
     return { kind: 'refused', detail: `"${name}" is in flight: first find out what becomes of it` }
   }
