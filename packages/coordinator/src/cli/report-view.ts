@@ -46,7 +46,7 @@ const verdicts: Record<RunStanding, string> = {
   cancelled: 'cancelled',
   unresolved: 'not done: something is unknown or did not answer',
   failed: 'not done: a step failed',
-  refused: 'not done: a host was refused',
+  refused: 'not done: a host refused the run',
   ordered: 'has not begun',
   running: 'is being carried out',
   interrupted: 'its process ended in the midst of it',
@@ -62,7 +62,9 @@ function tally({ steps, changed, unchanged, waived, failed, unknown, inFlight, w
 
 function blockerLines({ kind, name, is, why, since, holds, output }: Blocker, colors: Colors): string[] {
   const isBad = is === 'failed' || is === 'drifted' || is === 'refused' || is === 'fenced'
-  const seen = since === undefined ? '' : colors.dim(` (${kind === 'host' ? 'since' : 'seen'} ${since})`)
+  // The host's words of a refusal already say since when somebody else holds it.
+  const isSaid = since === undefined || is === 'refused'
+  const seen = isSaid ? '' : colors.dim(` (${kind === 'host' ? 'since' : 'seen'} ${since})`)
   return [
     `${colors.bold(name)} ${(isBad ? colors.red : colors.yellow)(states[is])}: ${why}${seen}`,
     ...(output === undefined ? [] : lastLines(output).map((line) => colors.dim(`  | ${line}`))),

@@ -45,7 +45,10 @@ export function nextCommands(
     const due = dueOn(state, silent.name)
     next.push({
       command: `filo waive ${run} "${nameOf(state, due[0]!)}" --reason …`,
-      purpose: `so for each of the ${due.length} on ${silent.name}, if that is gone for good; then resume`,
+      purpose:
+        due.length === 1
+          ? `if ${silent.name} is gone for good; then resume`
+          : `so for each of the ${due.length} on ${silent.name}, if that is gone for good; then resume`,
     })
   }
   const hasChanged = state.steps.some((step) => step.outcome === 'changed')
@@ -70,6 +73,6 @@ function purposeOfResume(worst: Blocker | undefined): string {
     case 'refused':
       return worst.heldBy === undefined
         ? `carry on, once ${worst.name} has been put right`
-        : `carry on, once ${worst.heldBy.run} has ended`
+        : `carry on, once ${worst.heldBy.run} has ended; how it stands: filo show ${worst.heldBy.run}`
   }
 }
