@@ -25,17 +25,20 @@ async function stopThatWaits(fleet: LocalFleet) {
 
 const failing = { ...fourInARow, app: { needs: 'db', refuses: 'stop' as const } }
 
-test('a resume takes the newest run that has not succeeded, and tries again only what failed', async () => {
+test('a resume tries again only what failed; what is not the newest run is resumed only by its name', async () => {
   await using fleet = localFleet(failing)
   await bringUp(fleet)
   expect(await fleet.filo('stop', '--yes')).toMatchObject({ code: 2 })
+  const run = await newestRun(fleet)
   expect(await fleet.filo('start', 'db', '--yes')).toMatchObject({ code: 0 })
   fleet.services.behave('app', {})
-  const { code, stdout } = await fleet.filo('resume', '--yes', '--json')
+  expect(await fleet.filo('resume', '--yes')).toMatchObject({ code: 4 })
+  const { code, stdout } = await fleet.filo('resume', run, '--yes', '--json')
   expect(code).toBe(0)
   expect(JSON.parse(stdout)).toMatchObject({ outcome: 'succeeded', intention: { verb: 'stop' }, sessions: 2 })
   expect(fleet.services.requests()).toEqual(['web stop', 'mail stop', 'app stop', 'app stop', 'db stop'])
-  expect(await fleet.filo('resume', '--yes')).toMatchObject({ code: 4 })
+  const again = await fleet.filo('resume', run, '--yes')
+  expect(again).toMatchObject({ code: 4, stderr: expect.stringContaining('has ended as succeeded') })
 })
 
 test('a resume asks like any other change, and says when the fleet file has changed since', async () => {

@@ -60,7 +60,7 @@ export class Actions implements AsyncDisposable {
 
   /** Carries out an action that the ledger has as started. */
   begin(act: Act, subject: Subject, listener: Listener): void {
-    this.#run(act, subject, listener, (audience, signal) => {
+    this.#run(act, subject, listener, 'action begins', (audience, signal) => {
       const task = { ...audience, signal, outputFile: this.#outputFile(act.service) }
       if (subject.kind === 'hook') return performHook(this.#stage, subject.definition, task)
       return perform(this.#stage, { ...task, ...this.#serviceTask(subject) })
@@ -70,7 +70,8 @@ export class Actions implements AsyncDisposable {
   /** Finds out what became of an action that an earlier agent process started. @param elapsedMs since it began. */
   adopt(open: OpenAction, subject: Subject, elapsedMs: number, listener: Listener): void {
     const group = Number.isFinite(elapsedMs) ? open.group : undefined
-    this.#run(open, subject, listener, (audience, signal) => {
+    const opening = 'an action that an earlier agent process began is found out about'
+    this.#run(open, subject, listener, opening, (audience, signal) => {
       const task = { ...audience, signal, outputFile: this.#outputFile(open.service) }
       if (subject.kind === 'hook') return adoptHook(this.#stage, subject.definition, task, group, elapsedMs)
       return adopt(this.#stage, { ...task, ...this.#serviceTask(subject) }, group, elapsedMs)
@@ -113,6 +114,7 @@ export class Actions implements AsyncDisposable {
     action: Labels,
     subject: Subject,
     listener: Listener,
+    opening: string,
     carryOut: (audience: Audience, signal: AbortSignal) => Promise<Ending>,
   ): void {
     const log = this.#log.child({ run: action.run, step: action.step, action: action.action })
@@ -130,7 +132,7 @@ export class Actions implements AsyncDisposable {
       },
       letGo: this.#closing.signal,
     }
-    log.info({ subject: subject.kind, operator: action.operator }, 'action begins')
+    log.info({ subject: subject.kind, operator: action.operator }, opening)
     const finish = async (): Promise<void> => {
       const ending = await carryOut(audience, aborting.signal).catch((error: unknown): Ending => {
         this.#closing.signal.throwIfAborted()

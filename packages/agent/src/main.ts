@@ -20,7 +20,15 @@ async function main(): Promise<void> {
   const { config, state, check } = program.opts<{ config: string; state: string; check?: true }>()
   const { broker, definition, identity } = readConfig(config)
   if (check) return
-  const log = pino({ base: { host: definition.host } }, pino.destination({ sync: true }))
+  const log = pino(
+    {
+      base: { host: definition.host },
+      // For whoever reads the journal at night: the time of day, and the level as a word.
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    pino.destination({ sync: true }),
+  )
   const ending = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort(signal))
   await using transport = await openTransport(broker, { name: `filo-agent ${definition.host}` })

@@ -223,7 +223,7 @@ function defineChanging(program: Command, perform: Perform): void {
 
 function defineRuns(program: Command, perform: Perform): void {
   carrying(program.command('resume').description('carry on with a run that has not succeeded'))
-    .argument('[run]', 'default: the newest that has not succeeded')
+    .argument('[run]', 'default: the newest')
     .option('--take-over', 'take its hosts from whoever holds them')
     .action((run: string | undefined, options: SessionChoices & { takeOver?: true }, command: Command) =>
       perform(command, async (context) => (await import('./resume.ts')).resume(context, run, options)),

@@ -1,6 +1,7 @@
 import { systemClock } from '@filo/protocol'
 import type { Journal, RequestAnswer, RunRequest } from '../engine/journal.ts'
 import type { Context } from './context.ts'
+import { isCarriedOut } from './find-run.ts'
 
 /** The owner looks for requests several times a second; this long it is given when its host is busy. */
 const answerTimeoutMs = 5000
@@ -20,10 +21,15 @@ export async function askOwner(
   for (;;) {
     const answer = journal.answerTo(id)
     if (answer !== undefined) return answer
-    if (systemClock.now() >= deadlineMs) break
+    if (systemClock.now() >= deadlineMs || !isCarriedOut(journal, run)) break
     await systemClock.sleep(lookAgainMs)
   }
-  const detail = `the process that carries ${run} out has not answered within ${answerTimeoutMs / 1000} s; the request is withdrawn`
+  const answer = journal.answerTo(id)
+  if (answer !== undefined) return answer
+  const why = isCarriedOut(journal, run)
+    ? `the process that carries ${run} out has not answered within ${answerTimeoutMs / 1000} s`
+    : `${run} ended before it heard of it; how it stands: filo show ${run}`
+  const detail = `${why}; the request is withdrawn`
   journal.answer(id, { accepted: false, detail })
   return { accepted: false, detail }
 }

@@ -20,10 +20,11 @@ export async function resume(
 ): Promise<ExitCode> {
   const loaded = loadFleet(context)
   using journal = openJournal(loaded)
-  const record = run === undefined ? newestUnfinished(journal) : findRun(journal, run)
+  const record = run === undefined ? newestRun(journal) : findRun(journal, run)
   if (isCarriedOut(journal, record.run)) {
     throw new RunInUse(`${record.run} is being carried out by another process`)
   }
+  refuseFinished(journal, record)
   refuseUnlessAskable(context, choices)
   warnOfChanges(context, record, loaded.fleet)
   await confirm(context, choices, () => reportView(reportFromJournal(journal, record), context.stderr.colors))
@@ -32,17 +33,21 @@ export async function resume(
   return await carry(context, { fleet: loaded.fleet, journal, connection, record }, options)
 }
 
-/** How far back a run is looked for that was not named. */
-const newestRuns = 100
+/** An older run is carried on only by name: since then others may have led the fleet elsewhere. */
+function newestRun(journal: Journal): RunRecord {
+  const [newest] = journal.runs(1)
+  if (newest === undefined) throw new Exit(exitCodes.nothingMatched, 'there is no run to resume')
+  return newest
+}
 
-function newestUnfinished(journal: Journal): RunRecord {
-  const record = journal.runs(newestRuns).find((one) => {
-    const { ended } = stateOf(journal, one)
-    return ended !== 'succeeded' && ended !== 'waived'
-  })
-  if (record === undefined)
-    throw new Exit(exitCodes.nothingMatched, 'there is no run to resume: all have succeeded')
-  return record
+/** What has succeeded has nothing left to do, whatever has become of its services since. */
+function refuseFinished(journal: Journal, record: RunRecord): void {
+  const { ended } = stateOf(journal, record)
+  if (ended !== 'succeeded' && ended !== 'waived') return
+  throw new Exit(
+    exitCodes.nothingMatched,
+    `${record.run} has ended as ${ended}: there is nothing to carry on. What is so now: filo status; earlier runs: filo runs`,
+  )
 }
 
 /** Says what the fleet file has otherwise than the plan: the agents decide which of the two they have. */

@@ -1,10 +1,10 @@
-import { effectsOf, RunInUse } from '../engine/orders.ts'
+import { effectsOf, RunInUse, stateOf } from '../engine/orders.ts'
 import { undoIntention } from '../plan/undo.ts'
 import type { SessionChoices } from './carry.ts'
 import { confirmAndCarry } from './change.ts'
 import { openJournal } from './connection.ts'
 import type { Context } from './context.ts'
-import { exitCodes, type ExitCode } from './exit-code.ts'
+import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
 import { findRun, isCarriedOut } from './find-run.ts'
 import { layPlan } from './lay-plan.ts'
 import { loadFleet } from './load-fleet.ts'
@@ -15,6 +15,13 @@ export async function undo(context: Context, run: string, choices: SessionChoice
   using journal = openJournal(loaded)
   const record = findRun(journal, run)
   if (isCarriedOut(journal, run)) throw new RunInUse(`${run} is being carried out by another process`)
+  const { inFlight, unknown } = stateOf(journal, record)
+  if (inFlight.size + unknown.size > 0) {
+    throw new Exit(
+      exitCodes.unknown,
+      `${run} has steps of which nobody knows what they came to, so the way back from it is not known either; find out first: filo resume ${run}`,
+    )
+  }
   const undone = undoIntention(run, effectsOf(journal, record))
   if (undone.kind === 'nothing') {
     context.stderr.write(

@@ -52,7 +52,10 @@ export function nextCommands(
     })
   }
   const hasChanged = state.steps.some((step) => step.outcome === 'changed')
-  if (hasChanged) next.push({ command: `filo undo ${run}`, purpose: 'lead back what it changed' })
+  // What is not known to have changed cannot be led back.
+  const isSettled = state.inFlight.size === 0 && state.unknown.size === 0
+  if (hasChanged && isSettled)
+    next.push({ command: `filo undo ${run}`, purpose: 'lead back what it changed' })
   return next
 }
 
