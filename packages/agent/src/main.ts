@@ -19,7 +19,11 @@ async function main(): Promise<void> {
     .parse()
   const { config, state, check } = program.opts<{ config: string; state: string; check?: true }>()
   const { broker, definition, identity } = readConfig(config)
-  if (check) return
+  if (check) {
+    const { host, services, hooks } = definition
+    process.stdout.write(`${config}: fine; ${host}, services: ${services.length}, hooks: ${hooks.length}\n`)
+    return
+  }
   const log = pino(
     {
       base: { host: definition.host },

@@ -10,6 +10,12 @@ import { counted } from './plan-view.ts'
 export function examineKeys(fleet: Fleet, dir: StateDir): Finding[] {
   if (fleet.broker === 'local') return [fine('keys', 'broker: local needs none in files')]
   const hosts = [...fleet.hosts.keys()]
+  const own = keyFiles(dir.keys)
+  if (!existsSync(own.secret) && !existsSync(own.open)) {
+    return [
+      wrong('keys', exitCodes.configuration, `there are none yet in ${dir.keys}`, 'make them: filo keys'),
+    ]
+  }
   const findings = [
     ...unreadable(() => readCoordinatorKey(dir.keys)),
     ...[undefined, ...hosts].flatMap((host) => unreadable(() => readPublicKey(dir.keys, host))),
