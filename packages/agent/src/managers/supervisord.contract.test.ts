@@ -110,10 +110,16 @@ describe('a group', () => {
   })
 })
 
+/**
+ * supervisord may notice only in its next turn, a second later, that a program has ended: with a shorter time the
+ * program would then seem to have run for long enough, and be EXITED.
+ */
+const longStart = 'startsecs=20'
+
 describe('a program', () => {
   test('that ends at once is FATAL, and its start is not accepted', async () => {
     await using server = await startSupervisord([
-      { name: 'quick', command: '/bin/false', options: ['startsecs=1', 'startretries=0'] },
+      { name: 'quick', command: '/bin/false', options: [longStart, 'startretries=0'] },
     ])
     const definition = server.define({ program: 'quick' })
     const attempt = await supervisord.start(definition, lendAct(server.dir))
@@ -125,11 +131,12 @@ describe('a program', () => {
 
   test('that supervisord tries again and again is starting, and live', async () => {
     await using server = await startSupervisord([
-      { name: 'quick', command: '/bin/false', options: ['startsecs=1', 'startretries=100'] },
+      { name: 'quick', command: '/bin/false', options: [longStart, 'startretries=100'] },
     ])
     const definition = server.define({ program: 'quick' })
     await supervisord.start(definition, lendAct(server.dir))
-    await until('BACKOFF', async () => (await see(definition)).detail.startsWith('BACKOFF'))
+    const bound = { timeoutMs: 30_000 }
+    await until('BACKOFF', async () => (await see(definition)).detail.startsWith('BACKOFF'), bound)
     expect(await see(definition)).toMatchObject({ state: 'starting', live: 'yes' })
     expect(await supervisord.stop(definition, lendAct(server.dir))).toMatchObject({ accepted: true })
     expect(await see(definition)).toMatchObject({ state: 'stopped', live: 'no' })
