@@ -1,6 +1,7 @@
 import {
   cut,
   digest,
+  hookName,
   instanceName,
   unsealCommand,
   type Act,
@@ -407,10 +408,6 @@ export class Agent implements AsyncDisposable {
 
 function unwritable(error: unknown): string {
   return `the ledger cannot be written: ${error instanceof Error ? error.message : String(error)}`
-}
-
-function hookName(service: string, at: string): string {
-  return `${service}:${at}`
 }
 
 function labels({ run, step, action }: Pick<Act, 'run' | 'step' | 'action'>) {

@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto'
 import {
   cut,
   limits,
+  noHead,
   NobodyThere,
   seal,
   type Act,
   type Answer,
-  type AuditHead,
   type Clock,
   type CommandType,
   type Ending,
@@ -38,8 +38,6 @@ export interface Speaker {
 }
 
 type Labels = Pick<Act, 'run' | 'step' | 'action'>
-
-const noHead: AuditHead = { sequence: 0, hash: '0'.repeat(64) }
 
 /** An agent's answers: each says from which life of which host it comes, is signed, and is sent once. */
 export class Voice {

@@ -52,3 +52,6 @@ export interface AuditDraft {
 /** The end of a source's chain: it travels with every message, and the other side keeps it. */
 export const AuditHead = z.strictObject({ sequence: z.int().nonnegative(), hash: Sha256 })
 export type AuditHead = z.infer<typeof AuditHead>
+
+/** The end of a chain that has no event yet. */
+export const noHead: AuditHead = { sequence: 0, hash: '0'.repeat(64) }

@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { AuditEvent, type AuditDraft, type AuditHead } from './audit-event.ts'
+import { AuditEvent, noHead, type AuditDraft, type AuditHead } from './audit-event.ts'
 import type { Clock } from './clock.ts'
 import { digest } from './digest.ts'
 import { limits } from './limits.ts'
@@ -8,8 +8,6 @@ import { writeUnsynced } from './unsynced.ts'
 // A1. An event stands in the same transaction as the change that it records: both or neither.
 // A2. The events of a source have contiguous numbers, and each holds the hash of the one before.
 // A3. Nothing is relayed before its transaction is committed, and nothing is forgotten before it was relayed.
-
-const noHash = '0'.repeat(64)
 
 /** How long a relay waits before it looks for events that another process has appended. */
 const idleMs = 1000
@@ -82,7 +80,7 @@ export class AuditLog {
   /** The end of the chain; number 0 before the first event. */
   head(): AuditHead {
     const row = this.#head.get(this.source)
-    if (row === undefined) return { sequence: 0, hash: noHash }
+    if (row === undefined) return noHead
     return { sequence: row['sequence'] as number, hash: row['hash'] as string }
   }
 
@@ -133,10 +131,7 @@ export type ChainVerdict =
  * before. Names the first event that is not what its source wrote. An end that was cut off shows only against
  * a head that somebody else kept.
  */
-export function verifyChain(
-  events: Iterable<AuditEvent>,
-  after: AuditHead = { sequence: 0, hash: noHash },
-): ChainVerdict {
+export function verifyChain(events: Iterable<AuditEvent>, after: AuditHead = noHead): ChainVerdict {
   let head = after
   let source: string | undefined
   for (const event of events) {

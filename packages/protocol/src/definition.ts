@@ -154,6 +154,11 @@ export type ServiceDefinition = z.infer<typeof ServiceDefinition>
 export const HookPoint = z.enum(['before_stop', 'after_stop', 'before_start', 'after_start'])
 export type HookPoint = z.infer<typeof HookPoint>
 
+/** A hook among the definitions of a host: `service:point`. */
+export function hookName(service: string, at: HookPoint): string {
+  return `${service}:${at}`
+}
+
 /** A command that runs around a step of a service, on the service's host or on another. */
 export const HookDefinition = z.strictObject({
   service: Name,

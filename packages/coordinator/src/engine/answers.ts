@@ -1,4 +1,5 @@
 import { instanceName, judge, type Clock, type Ending, type Observation, type Report } from '@filo/protocol'
+import { settleMsOf } from '../plan/plan.ts'
 import { proofAgeMs } from '../run/decide.ts'
 import {
   interpretAftermath,
@@ -154,7 +155,7 @@ export class Answers {
   /** What took longer to see than it may be relied on proves nothing, however often it is asked for (R3). */
   #inTime(service: string, observation: Observation, askedAtMs: number): Observation {
     const tookMs = this.#nowMs - askedAtMs
-    if (tookMs <= proofAgeMs + (this.#record.plan.services[service]?.settleMs ?? 0)) return observation
+    if (tookMs <= proofAgeMs + settleMsOf(this.#record.plan, service)) return observation
     const seconds = Math.round(tookMs / 1000)
     const detail = `it was seen ${observation.state}, but to look took ${seconds} s: too long to rely on it`
     return unseeable(this.#clock, detail)
@@ -269,7 +270,7 @@ export class Answers {
     const isOfThisLife = proof?.incarnation === report.incarnation && nowMs - proof.askedAtMs <= proofAgeMs
     if (proof === undefined || !isOfThisLife) return this.#hosts.observe([step], nowMs)
     const { observation } = proof
-    const settleMs = this.#record.plan.services[planned.service]?.settleMs ?? 0
+    const settleMs = settleMsOf(this.#record.plan, planned.service)
     if (judge(observation, goalOf(planned)!, settleMs) !== 'proves') return this.#hosts.observe([step], nowMs)
     this.#note({ type: 'done', step, action, outcome: 'observed', reason: observation.detail, proof })
   }

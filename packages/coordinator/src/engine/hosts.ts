@@ -1,12 +1,5 @@
-import {
-  instanceName,
-  limits,
-  type Clock,
-  type HookPoint,
-  type InstanceName,
-  type Sha256,
-} from '@filo/protocol'
-import { stepName, type Plan } from '../plan/plan.ts'
+import { hookName, instanceName, limits, type Clock, type InstanceName, type Sha256 } from '@filo/protocol'
+import { settleMsOf, stepName, type Plan } from '../plan/plan.ts'
 import { isDueHost, type RunState } from '../run/run.ts'
 import type { RunRecord } from './journal.ts'
 import type { ActAnswer, Heard, Link } from './link.ts'
@@ -153,7 +146,7 @@ export class Hosts {
     for (const [host, all] of byHost) {
       for (let at = 0; at < all.length; at += limits.servicesPerMessage) {
         const services = all.slice(at, at + limits.servicesPerMessage)
-        const settleMs = Math.max(...services.map((service) => this.#plan.services[service]?.settleMs ?? 0))
+        const settleMs = Math.max(...services.map((service) => settleMsOf(this.#plan, service)))
         const timeoutMs = observeTimeoutMs + settleMs
         void this.#ask(host, 'observe', { services, settle: true }, timeoutMs).then((heard) => {
           const againMs = this.#clock.sinceBoot() + observeAgainMs
@@ -315,8 +308,4 @@ function definitionsByHost(plan: Plan): Map<string, Map<string, Sha256>> {
     else definitions.set(step.service, plan.services[step.service]!.definition)
   }
   return hosts
-}
-
-function hookName(service: string, at: HookPoint): string {
-  return `${service}:${at}`
 }

@@ -87,6 +87,11 @@ export const Plan = z.strictObject({
 })
 export type Plan = z.infer<typeof Plan>
 
+/** How long a state of the service must hold before it counts, milliseconds. */
+export function settleMsOf(plan: Plan, service: string): number {
+  return plan.services[service]?.settleMs ?? 0
+}
+
 /** A step as people write it: `stop mta@mail1`. Unique within a plan. */
 export function stepName(step: Step): string {
   if (step.kind === 'hook') {

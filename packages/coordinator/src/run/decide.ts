@@ -1,5 +1,5 @@
 import { instanceName, judge, type Goal } from '@filo/protocol'
-import type { HookStep, Step } from '../plan/plan.ts'
+import { settleMsOf, type HookStep, type Step } from '../plan/plan.ts'
 import { dueHosts, goalOf, type HostState, type RunState } from './run.ts'
 import type { Proof, RunOutcome } from './run-event.ts'
 
@@ -212,14 +212,14 @@ class Proofs {
     const instance = this.#state.instances.get(instanceName(step.service, placeOf(step)))
     const host = this.#state.hosts.get(placeOf(step))
     if (instance?.proof === undefined || host?.kind !== 'claimed') return false
-    const settleMs = this.#state.plan.services[step.service]?.settleMs ?? 0
+    const settleMs = settleMsOf(this.#state.plan, step.service)
     if (this.#nowMs - instance.proof.askedAtMs > this.#ageMs + settleMs) return false
     return isCurrent(instance.proof, host, this.#state.session, instance.lastAction)
   }
 
   proves(step: Step, goal: Goal): boolean {
     const proof = this.#state.instances.get(instanceName(step.service, placeOf(step)))?.proof
-    const settleMs = this.#state.plan.services[step.service]?.settleMs ?? 0
+    const settleMs = settleMsOf(this.#state.plan, step.service)
     return proof !== undefined && judge(proof.observation, goal, settleMs) === 'proves'
   }
 }

@@ -1,5 +1,5 @@
 import { instanceName, judge, type Ending } from '@filo/protocol'
-import { stepName } from '../plan/plan.ts'
+import { settleMsOf, stepName } from '../plan/plan.ts'
 import { contradicts, goalOf, isNewer, type RunState } from './run.ts'
 import type { Proof, RunEvent } from './run-event.ts'
 
@@ -88,7 +88,7 @@ function doubtOf(state: RunState, index: number, proof: Proof | undefined): stri
   const goal = goalOf(step)
   if (goal === undefined) return undefined
   if (proof === undefined) return 'the agent reported success without an observation'
-  const verdict = judge(proof.observation, goal, state.plan.services[step.service]?.settleMs ?? 0)
+  const verdict = judge(proof.observation, goal, settleMsOf(state.plan, step.service))
   return verdict === 'proves' ? undefined : `reported as done, but seen: ${proof.observation.detail}`
 }
 
@@ -111,7 +111,7 @@ export function interpretObservation(
     if (contradicts(state, step, proof))
       return [observed, { type: 'drifted', step: current, reason: seen, proof }]
     const goal = goalOf(step)!
-    const settleMs = state.plan.services[step.service]?.settleMs ?? 0
+    const settleMs = settleMsOf(state.plan, step.service)
     const isOverdue =
       instance?.doubtSinceMs !== undefined && isOverTime(state, current, instance.doubtSinceMs, proof)
     if (isOverdue && judge(proof.observation, goal, settleMs) === 'between') {
@@ -133,7 +133,7 @@ export function interpretProof(
   const { phase } = state.steps[index]!
   if (step.kind !== 'prove' || (phase !== 'waiting' && phase !== 'unknown')) return []
   const { detail, state: seen } = proof.observation
-  switch (judge(proof.observation, goal, state.plan.services[step.service]?.settleMs ?? 0)) {
+  switch (judge(proof.observation, goal, settleMsOf(state.plan, step.service))) {
     case 'proves':
       return [{ type: 'done', step: index, outcome: 'observed', reason: detail, proof }]
     case 'contradicts':
@@ -165,7 +165,7 @@ export function interpretAftermath(state: RunState, index: number, action: strin
   const goal = goalOf(step)
   if (goal === undefined || state.steps[index]!.phase !== 'unknown') return []
   const { state: seen, detail } = proof.observation
-  switch (judge(proof.observation, goal, state.plan.services[step.service]?.settleMs ?? 0)) {
+  switch (judge(proof.observation, goal, settleMsOf(state.plan, step.service))) {
     case 'proves':
       return [{ type: 'done', step: index, action, outcome: 'observed', reason: detail, proof }]
     case 'contradicts':

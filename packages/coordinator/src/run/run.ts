@@ -1,5 +1,5 @@
 import { instanceName, judge, type Ending, type Goal, type Holder, type InstanceName } from '@filo/protocol'
-import { stepName, type Join, type Plan, type Step } from '../plan/plan.ts'
+import { settleMsOf, stepName, type Join, type Plan, type Step } from '../plan/plan.ts'
 import { Gates, type Standing } from './gates.ts'
 import type { FailurePolicy, Proof, RunEvent, RunOutcome, StepEvent } from './run-event.ts'
 
@@ -376,7 +376,7 @@ function noteDoubt(state: RunState, name: InstanceName, proof: Proof): void {
   const step = instance.current === undefined ? undefined : state.plan.steps[instance.current]!
   const goal = step && goalOf(step)
   if (step === undefined || goal === undefined) return
-  const verdict = judge(proof.observation, goal, state.plan.services[step.service]?.settleMs ?? 0)
+  const verdict = judge(proof.observation, goal, settleMsOf(state.plan, step.service))
   if (verdict === 'proves' || verdict === 'contradicts') delete instance.doubtSinceMs
   else instance.doubtSinceMs ??= proof.askedAtMs
 }
@@ -416,7 +416,7 @@ export function goalOf(step: Step): Goal | undefined {
 /** Whether the newest observation of a step's instance contradicts what the step had proven. */
 export function contradicts(state: RunState, step: Step, proof: Proof): boolean {
   const goal = goalOf(step)
-  const settleMs = state.plan.services[step.service]?.settleMs ?? 0
+  const settleMs = settleMsOf(state.plan, step.service)
   if (goal === undefined) return false
   if (judge(proof.observation, goal, settleMs) === 'contradicts') return true
   // A service that is on its way is no longer where it was proven to be.
