@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openHost } from '@filo/agent'
-import { openTransport, type AuditEvent, type Transport } from '@filo/protocol'
+import { openTransport, type AuditEvent, type Transport, readBootId } from '@filo/protocol'
 import { pino } from 'pino'
 import { readHostSecret, readPublicKey } from '../packages/coordinator/src/engine/keys.ts'
 import { openStateDir } from '../packages/coordinator/src/engine/state-dir.ts'
@@ -18,7 +18,7 @@ export interface Traffic {
   sent: number
   readonly events: AuditEvent[]
   /** Processor time of this process since it began, without that of the services; milliseconds. */
-  readonly cpuMs: number
+  cpuMs: number
 }
 
 const [file, state, own, ...names] = process.argv.slice(2) as [string, string, string, ...string[]]
@@ -47,6 +47,7 @@ const counting: Transport = {
   subscribe: (...args) => transport.subscribe(...args),
   onStatus: (listener) => transport.onStatus(listener),
   peer: () => transport.peer(),
+  weaknesses: () => transport.weaknesses(),
   [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
 }
 
@@ -61,7 +62,9 @@ for (const host of names) {
     },
     transport: counting,
     stateDir: join(own, host),
+    isActing: true,
     isRelayed: true,
+    boot: readBootId(),
     log: pino({ base: { host } }, pino.destination({ dest: join(own, `${host}.log`), sync: true })),
   })
   hosts.use(opened)

@@ -1,22 +1,23 @@
-import { execFileSync, fork, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, release } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { AuditEvent } from '@filo/protocol'
+import { buildProducts } from '../build.ts'
 import { filo } from '../test/support/filo.ts'
 import { startRabbitmq, type Rabbitmq } from '../test/support/rabbitmq.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
+import { until } from '../test/support/until.ts'
 import type { Traffic } from './agents.ts'
-import { compile, hostOf, makeLayeredFleet, takeLedger, type LayeredFleet } from './layered-fleet.ts'
+import { startAgents, type Agents } from './start-agents.ts'
+import { compile, makeLayeredFleet, takeLedger, type LayeredFleet } from './layered-fleet.ts'
 import { spread, type Spread } from './spread.ts'
 import { splitTime, type TimeSplit } from './time-split.ts'
 
-// How long an ordered stop and an ordered start of a whole fleet take, with the real command, real agents and a real
-// RabbitMQ, against a C program that only runs the same processes in the same order (floor.c).
+// How long an ordered stop and an ordered start of a whole fleet take, with the command and agents as they are built
+// for hosts and a real RabbitMQ, against a C program that only runs the same processes in the same order (floor.c).
 
 const verbs = ['stop', 'start'] as const
 
@@ -64,6 +65,9 @@ export async function main(args: string[]): Promise<void> {
       json: { type: 'string' },
     },
   })
+  using product = tempDir()
+  await buildProducts(product.path)
+  process.env['FILO_PRODUCT'] = product.path
   await using broker = await startRabbitmq()
   const machine = await describeMachine(broker)
   console.log(
@@ -73,7 +77,7 @@ export async function main(args: string[]): Promise<void> {
   )
   const results: Result[] = []
   for (const hosts of values.hosts.split(',').map(Number)) {
-    const result = await measure(hosts, Number(values.rounds), broker)
+    const result = await measure(hosts, Number(values.rounds), product.path, broker)
     results.push(result)
     console.log(lines(result).join('\n'))
   }
@@ -92,15 +96,16 @@ async function describeMachine(broker: Rabbitmq) {
   }
 }
 
-async function measure(hosts: number, rounds: number, broker: Rabbitmq): Promise<Result> {
+async function measure(hosts: number, rounds: number, product: string, broker: Rabbitmq): Promise<Result> {
   using dir = tempDir()
   const fleet = makeLayeredFleet(dir.path, hosts, broker.url)
   const floor = compile(dir.path, 'floor')
   await command(dir.path, ['keys'])
-  await using agents = await startAgents(dir.path, fleet)
+  await using agents = await startAgents(product, dir.path, fleet)
   // Also makes the first state, and warms what is cached: not counted.
   await command(dir.path, ['start', '--yes'])
   takeLedger(fleet, 'start')
+  await trafficOfRun(agents, hosts)
   const passes: Pass[][] = []
   const restartsMs: number[] = []
   for (let round = 0; round < rounds; round += 1) {
@@ -114,7 +119,7 @@ async function measure(hosts: number, rounds: number, broker: Rabbitmq): Promise
     await command(dir.path, ['restart', '--yes'])
     restartsMs.push(performance.now() - began)
     takeLedger(fleet, ...verbs)
-    await agents.traffic()
+    await trafficOfRun(agents, hosts)
   }
   return summarise(hosts, passes, spread(restartsMs))
 }
@@ -143,7 +148,7 @@ async function runFilo(
   const filoMs = performance.now() - began
   const commandCpuMs = cpuOfChildren() - ownCpuMs
   const processes = takeLedger(fleet, verb)
-  const { received, sent, events, cpuMs } = await agents.traffic()
+  const { received, sent, events, cpuMs } = await trafficOfRun(agents, fleet.layers.flat().length)
   const all = [...events, ...journalEvents(dir, beganAt)]
   return {
     filoMs,
@@ -154,6 +159,20 @@ async function runFilo(
     agentsCpuMs: cpuMs - before.cpuMs,
     events: all.length,
   }
+}
+
+/** Agents relay their events a moment later, together: the last of a run tells that the host was given back. */
+async function trafficOfRun(agents: Agents, hosts: number): Promise<Traffic> {
+  const all: Traffic = { received: 0, sent: 0, events: [], cpuMs: 0 }
+  await until('every agent to relay that its host was given back', async () => {
+    const { received, sent, events, cpuMs } = await agents.traffic()
+    all.received += received
+    all.sent += sent
+    all.events.push(...events)
+    all.cpuMs = cpuMs
+    return all.events.filter(({ type }) => type === 'filo.claim.released').length >= hosts
+  })
+  return all
 }
 
 /** Processor time of all children that have ended, milliseconds (proc_pid_stat(5), cutime and cstime). */
@@ -175,76 +194,6 @@ function journalEvents(dir: string, sinceMs: number): AuditEvent[] {
     .all()
     .map((row) => JSON.parse(row['event'] as string) as AuditEvent)
     .filter(({ time }) => Date.parse(time) >= sinceMs)
-}
-
-/**
- * Node starts a process by fork(2), which copies the page tables of all its memory: agents that share a process pay
- * more for each than one does alone. Few enough share one that it makes little difference, and many fit here.
- */
-const hostsPerProcess = 10
-
-const compileCache = fileURLToPath(new URL('../node_modules/.cache/filo', import.meta.url))
-
-interface Agents extends AsyncDisposable {
-  /** Since it was last asked for; processor time since they began. */
-  traffic(): Promise<Traffic>
-}
-
-async function startAgents(dir: string, fleet: LayeredFleet): Promise<Agents> {
-  const hosts = fleet.layers.flat().map(hostOf)
-  const groups: Agents[] = []
-  const processes = Math.ceil(hosts.length / hostsPerProcess)
-  for (let at = 0; at < processes; at += 1) {
-    // Hosts of every layer in each, so that no process has all the work at once.
-    const some = hosts.filter((_, index) => index % processes === at)
-    groups.push(await startSome(dir, fleet, some))
-  }
-  return {
-    async traffic() {
-      const all = await Promise.all(groups.map((group) => group.traffic()))
-      return {
-        received: all.reduce((sum, { received }) => sum + received, 0),
-        sent: all.reduce((sum, { sent }) => sum + sent, 0),
-        events: all.flatMap(({ events }) => events),
-        cpuMs: all.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
-      }
-    },
-    async [Symbol.asyncDispose]() {
-      await Promise.all(groups.map((group) => group[Symbol.asyncDispose]()))
-    },
-  }
-}
-
-async function startSome(dir: string, fleet: LayeredFleet, hosts: readonly string[]): Promise<Agents> {
-  const path = fileURLToPath(new URL('agents.ts', import.meta.url))
-  // As bin/filo-agent runs it: both keep an agent's memory small, and with it the cost of starting a process.
-  const env = { ...process.env, NODE_COMPILE_CACHE: compileCache }
-  const args = [fleet.file, join(dir, '.state'), join(dir, 'agents'), ...hosts]
-  const child = fork(path, args, { env, execArgv: ['--max-semi-space-size=1'] })
-  const ended = once(child, 'exit').then(([code]) => {
-    throw new Error(`agents ended with ${code}`)
-  })
-  // Nobody may be waiting for a word when they are told to end.
-  ended.catch(() => {})
-  const say = async (): Promise<unknown> => {
-    const [word] = (await Promise.race([once(child, 'message'), ended])) as [unknown]
-    return word
-  }
-  await say()
-  return {
-    async traffic() {
-      child.send('traffic')
-      return (await say()) as Traffic
-    },
-    [Symbol.asyncDispose]: () => end(child),
-  }
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const ended = once(child, 'exit')
-  child.disconnect()
-  await ended
 }
 
 function summarise(hosts: number, rounds: readonly (readonly Pass[])[], restartMs: Spread): Result {

@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openHost } from '@filo/agent'
-import { makeKeyPair, MemoryBroker, type HostDefinition, type ServiceDefinition } from '@filo/protocol'
+import {
+  makeKeyPair,
+  MemoryBroker,
+  type HostDefinition,
+  type PowerDefinition,
+  type ServiceDefinition,
+} from '@filo/protocol'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { Peer } from './support/peer.ts'
@@ -70,6 +76,22 @@ echo 'Name Primary Service Status Log Service Status'
   return { ...service, manager }
 }
 
+/** A power command that notes what it was asked for, and leaves the rest to the test. */
+function makePower(dir: string): PowerDefinition {
+  const script = join(dir, 'power.sh')
+  writeFileSync(
+    script,
+    `#!/bin/sh
+cd ${dir}
+echo "$1 host" >> effects
+[ -e power.refused ] && { echo "Access denied" >&2; exit 1; }
+exit 0
+`,
+  )
+  chmodSync(script, 0o755)
+  return { reboot: [script, 'reboot'], halt: [script, 'halt'], rebootTimeoutMs: 60_000, haltTimeoutMs: 500 }
+}
+
 async function openScene() {
   const dir = tempDir()
   onTestFinished(() => dir[Symbol.dispose]())
@@ -78,6 +100,7 @@ async function openScene() {
     host: 'h1',
     services: [makeService(dir.path, 'web'), makeService(dir.path, 'db'), makePostgres(dir.path)],
     hooks: [],
+    power: makePower(dir.path),
   }
   const broker = new MemoryBroker()
   const transport = broker.connect()
@@ -85,6 +108,7 @@ async function openScene() {
   const peer = await new Peer(transport, definition, keys).open()
   const trusted = [peer]
   let agent: AsyncDisposable | undefined
+  let boot = randomUUID()
   const start = async (changed: Partial<HostDefinition> = {}): Promise<void> => {
     agent = await openHost({
       definition: { ...definition, ...changed },
@@ -94,9 +118,17 @@ async function openScene() {
       },
       transport: broker.connect(),
       stateDir: join(dir.path, 'state'),
+      isActing: true,
       isRelayed: false,
+      boot,
       log: pino({ level: 'silent' }),
     })
+  }
+  /** The machine goes down, and comes up in another boot. */
+  const bootAgain = async (): Promise<void> => {
+    await end()
+    boot = randomUUID()
+    await start()
   }
   const end = async (): Promise<void> => {
     await agent?.[Symbol.asyncDispose]()
@@ -115,7 +147,7 @@ async function openScene() {
     trusted.push(other)
     return other
   }
-  return { dir: dir.path, peer, start, end, effects, set, clear, another, definition }
+  return { dir: dir.path, peer, start, end, bootAgain, effects, set, clear, another, definition }
 }
 
 test('an action takes effect once, is proven, and streams what it prints', async () => {
@@ -255,7 +287,7 @@ test('one run at a time acts on a host, and a take-over outranks it', async () =
   set('web.up')
   const mine = await peer.claim()
   const rival = await another('r20260101-000001-othr')
-  const claim = { takeOver: 'no', definitions: [] }
+  const claim = { takeOver: 'no', definitions: [], beacon: await rival.beacon() }
   expect(await rival.ask('claim', claim, 'refusal')).toMatchObject({
     reason: 'claimed',
     holder: { run: peer.run },
@@ -271,6 +303,25 @@ test('one run at a time acts on a host, and a take-over outranks it', async () =
   expect(effects()).toEqual(['stop web'])
 })
 
+test('a copy of a claim gives the host to nobody, neither after its release nor in a new agent process', async () => {
+  const { peer, another, start, end } = await openScene()
+  const claim = { takeOver: 'any', definitions: [], beacon: await peer.beacon() }
+  const granted = await peer.ask('claim', claim, 'report')
+  const copy = peer.sent.at(-1)!
+  await peer.ask('release', { grant: granted.holder!.grant }, 'report')
+  await peer.deliver(copy)
+  // The same beacon in a claim of its own: it was issued before the host was given.
+  expect(await peer.ask('claim', claim, 'refusal')).toMatchObject({ reason: 'beacon', holder: null })
+  const rival = await another('r20260101-000001-othr')
+  const theirs = await rival.claim()
+  await end()
+  await start()
+  const before = peer.heard.length
+  await peer.deliver(copy)
+  expect(await peer.next('refusal', before)).toMatchObject({ reason: 'beacon', holder: { run: rival.run } })
+  expect((await rival.claim()).holder).toEqual(theirs.holder)
+})
+
 test('a host given back while an action goes on is given to nobody else', async () => {
   const { peer, another, effects, set } = await openScene()
   set('web.up')
@@ -280,7 +331,8 @@ test('a host given back while an action goes on is given to nobody else', async 
   await until('the action to begin', () => effects().length === 1)
   await peer.ask('release', { grant: mine.holder!.grant }, 'report')
   const rival = await another('r20260101-000001-othr')
-  await rival.ask('claim', { takeOver: 'no', definitions: [] }, 'refusal')
+  const claim = { takeOver: 'no', definitions: [], beacon: await rival.beacon() }
+  expect(await rival.ask('claim', claim, 'refusal')).toMatchObject({ reason: 'claimed' })
   await stopping
 })
 
@@ -307,7 +359,8 @@ test('a grant outlives the agent process, and its number is never given twice', 
   await end()
   await start()
   const rival = await another('r20260101-000001-othr')
-  await rival.ask('claim', { takeOver: 'no', definitions: [] }, 'refusal')
+  const claim = { takeOver: 'no', definitions: [], beacon: await rival.beacon() }
+  expect(await rival.ask('claim', claim, 'refusal')).toMatchObject({ reason: 'claimed' })
   expect((await peer.claim()).holder!.grant).toBe(mine.holder!.grant)
   await peer.ask('release', { grant: mine.holder!.grant }, 'report')
   expect((await rival.claim()).holder!.grant).toBeGreaterThan(mine.holder!.grant)
@@ -402,3 +455,87 @@ test('an owed start in which the agent was restarted is not taken for done becau
   expect(again.ending).toMatchObject({ outcome: 'changed' })
   expect(effects()).toEqual(['stop postgres', 'start postgres', 'start postgres'])
 })
+
+test('a reboot is begun once however often it is asked for, and the agent of the next boot knows that it took place', async () => {
+  const { peer, effects, bootAgain } = await openScene()
+  const action = peer.power('reboot', await peer.claim())
+  const command = peer.seal('act', action)
+  for (let copy = 0; copy < 20; copy++) await peer.deliver(command)
+  await until('the command to have been run', () => effects().length > 0)
+  await until('the agent to say that the host goes down', () => phases(peer).includes('waiting'))
+  await bootAgain()
+  const { ending } = await peer.next('result')
+  expect(ending).toMatchObject({ outcome: 'changed', reason: 'the host has booted since' })
+  for (let copy = 0; copy < 20; copy++) await peer.deliver(command)
+  const { actions } = await peer.ask('inquire', { actions: [action['action']] }, 'report')
+  expect(actions).toMatchObject([{ status: 'finished', ending: { outcome: 'changed' } }])
+  expect(effects()).toEqual(['reboot host'])
+})
+
+test('an agent that is told to end while its host goes down takes leave', async () => {
+  const { peer, end } = await openScene()
+  await peer.deliver(peer.seal('act', peer.power('reboot', await peer.claim())))
+  await until('the agent to say that the host goes down', () => phases(peer).includes('waiting'))
+  await end()
+  await until('its last word', () => phases(peer).at(-1) === 'leaving')
+})
+
+test('a reboot of a boot that has ended is refused, and barred for good', async () => {
+  const { peer, effects, bootAgain } = await openScene()
+  const before = await peer.claim()
+  await bootAgain()
+  const action = { ...peer.power('reboot', await peer.claim()), boot: before.boot }
+  expect(await peer.ask('act', action, 'refusal')).toMatchObject({ reason: 'boot', sealed: true })
+  expect(effects()).toEqual([])
+})
+
+test('while a host goes down nothing is begun on it, and while something goes on there it does not go down', async () => {
+  const { peer, effects, set } = await openScene()
+  set('web.up')
+  set('web.slow')
+  await peer.deliver(peer.seal('act', peer.action('stop', 'web', await peer.claim())))
+  const early = peer.power('reboot', await peer.claim())
+  expect(await peer.ask('act', early, 'refusal')).toMatchObject({ reason: 'busy', sealed: true })
+  await peer.next('result')
+  await peer.deliver(peer.seal('act', peer.power('reboot', await peer.claim())))
+  await until('the agent to say that the host goes down', () => phases(peer).includes('waiting'))
+  const late = peer.action('start', 'web', await peer.claim())
+  expect(await peer.ask('act', late, 'refusal')).toMatchObject({ reason: 'busy', sealed: true })
+  expect(effects()).toEqual(['stop web', 'reboot host'])
+})
+
+test('a host that stays up has not halted, and a command that says no is no reboot', async () => {
+  const { peer, set } = await openScene()
+  const { ending: stayed } = await peer.ask('act', peer.power('halt', await peer.claim()), 'result')
+  expect(stayed).toMatchObject({ outcome: 'failed' })
+  expect(stayed.reason).toContain('the host is still up, in the same boot')
+  set('power.refused')
+  const { ending } = await peer.ask('act', peer.power('reboot', await peer.claim()), 'result')
+  expect(ending).toMatchObject({ outcome: 'failed', output: { head: 'Access denied\n' } })
+  expect(ending.reason).toContain('power.sh reboot: exit status 1')
+})
+
+test('a host that was halted by a run is free for others as soon as it is up again', async () => {
+  const { peer, another, bootAgain } = await openScene()
+  const rival = await another('r20260102-000000-test')
+  await peer.deliver(peer.seal('act', peer.power('halt', await peer.claim())))
+  await until('the agent to say that the host goes down', () => phases(peer).includes('waiting'))
+  await bootAgain()
+  expect((await rival.claim()).holder).toMatchObject({ run: 'r20260102-000000-test' })
+})
+
+test('an agent whose configuration says nothing of power neither reboots nor halts its host', async () => {
+  const { peer, effects, start, end } = await openScene()
+  await end()
+  await start({ power: undefined })
+  const action = peer.power('reboot', await peer.claim())
+  expect(await peer.ask('act', action, 'refusal')).toMatchObject({
+    reason: 'unknown-service',
+    detail: "the reboot of its host is not in this agent's configuration",
+  })
+  expect(effects()).toEqual([])
+})
+
+function phases({ heard }: Peer): string[] {
+  return heard.flatMap((answer) => (answer.type === 'progress' ? [answer.body.phase] : []))
+}

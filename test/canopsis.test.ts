@@ -38,12 +38,17 @@ test('the example goes up and down in order, by its own log, and leaves nothing 
   expect(log.filter((deed) => deed.includes('without RabbitMQ'))).toEqual([])
   const engines = ['engine-alertcounter', 'engine-cleaner', 'engine-perfdata']
   const ends = log.filter((deed) => deed.endsWith('is down'))
-  // The engines alone, after the webserver that needs them; then all.
+  // The engines alone, after the webserver that needs them; then all, in a restart and in the last stop.
+  const downs = (names: readonly string[]): string[] => names.map((name) => `${name} is down`)
   expect(ends[0]).toBe('webserver is down')
-  expect(ends.slice(1, 4).toSorted()).toEqual(engines.map((engine) => `${engine} is down`))
-  expect(ends[4]).toBe('webserver is down')
-  expect(ends.slice(5).toSorted()).toEqual(['collectd', ...engines].map((name) => `${name} is down`))
-  expect(log.indexOf('rabbitmq-server is told to stop')).toBeGreaterThan(log.lastIndexOf(ends.at(-1)!))
+  expect(ends.slice(1, 4).toSorted()).toEqual(downs(engines))
+  for (const from of [4, 9]) {
+    expect(ends[from]).toBe('webserver is down')
+    expect(ends.slice(from + 1, from + 5).toSorted()).toEqual(downs(['collectd', ...engines]))
+  }
+  expect(ends).toHaveLength(14)
+  expect(log.filter((deed) => deed === 'rabbitmq-server is told to stop')).toHaveLength(2)
+  expect(log.lastIndexOf('rabbitmq-server is told to stop')).toBeGreaterThan(log.lastIndexOf(ends.at(-1)!))
   expect(readdirSync(temp.path)).toEqual([])
 })
 

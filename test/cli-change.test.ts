@@ -151,6 +151,36 @@ test('a word that is no command, no option or no duration exits 64 and names the
   })
 })
 
+test('what is missing from a command line is named, with the usage and an example: exit 64', async () => {
+  await using fleet = localFleet()
+  expect(await fleet.filo('show')).toMatchObject({ code: 64, stdout: '' })
+  expect((await fleet.filo('show')).stderr).toMatchInlineSnapshot(`
+    "filo: missing required argument 'run'
+    Usage: filo show [options] <run>
+    For example: filo show r20261120-031500-k7qd
+    "
+  `)
+  expect((await fleet.filo('waive', 'r20261120-031500-k7qd', 'stop mta@mail1')).stderr)
+    .toMatchInlineSnapshot(`
+    "filo: required option '--reason <text>' not specified
+    Usage: filo waive [options] <run> <step> --reason <text>
+    For example: filo waive r20261120-031500-k7qd "stop mta@mail1" --reason "the host is switched off"
+    "
+  `)
+  expect((await fleet.filo('import', 'hypcontrol')).stderr).toMatchInlineSnapshot(`
+    "filo: missing required argument 'file'
+    Usage: filo import hypcontrol [options] <file>
+    For example: filo import hypcontrol ~canopsis/etc/hypcontrol.conf -o filo.yaml
+    "
+  `)
+  expect((await fleet.filo('stpo')).stderr).toMatchInlineSnapshot(`
+    "filo: unknown command 'stpo'
+    (Did you mean stop?)
+    What there is: filo --help
+    "
+  `)
+})
+
 test('a folder without a fleet file exits 78, and one below it finds it', async () => {
   await using fleet = localFleet()
   mkdirSync(join(fleet.path, 'below'))
@@ -256,6 +286,6 @@ test('a state directory that cannot be used exits 78, a damaged journal 1', asyn
   writeFileSync(join(fleet.path, '.state', 'test', 'journal.db'), damaged)
   expect(await fleet.filo('start', '--yes')).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/internal error: .*not a database/) as string,
+    stderr: expect.stringMatching(/journal\.db is damaged: .*not a database/) as string,
   })
 })

@@ -268,6 +268,11 @@ describe('over a broker', () => {
     expect(status.stdout).toMatch(/^mail@mail-host +unknown +no answer +no agent listens for mail-host$/m)
     expect(status.stdout).toMatch(/^web@web-host +running/m)
 
+    const locks = await fleet.filo('locks')
+    expect(locks.code).toBe(3)
+    expect(locks.stdout).toMatch(/^mail-host +no answer: no agent listens for mail-host$/m)
+    expect(locks.stdout).toMatch(/^web-host +free$/m)
+
     const plan = await fleet.filo('plan', 'stop', 'db', '--json')
     expect(plan.code).toBe(0)
     expect(JSON.parse(plan.stdout)).toMatchObject({ problems: [{ kind: 'no-answer', host: 'mail-host' }] })

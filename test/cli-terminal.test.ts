@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
-import { filoBin, filoEnvironment } from './support/filo.ts'
+import { filoEnvironment } from './support/filo.ts'
+import { programs } from './support/programs.ts'
 import { localFleet, type LocalFleet } from './support/local-fleet.ts'
 import { requireProgram } from './support/packages.ts'
 import { bringUp } from './support/run-of.ts'
@@ -22,11 +23,15 @@ async function atTerminal(
   environment: Record<string, string> = {},
 ): Promise<AtTerminal> {
   const script = await requireProgram('script', 'bsdutils')
-  const child = spawn(script, ['-qefc', `stty cols 100 rows 30; exec ${filoBin} ${command}`, '/dev/null'], {
-    cwd: fleet.path,
-    env: { ...filoEnvironment(fleet.path), TERM: 'xterm', ...environment },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
+  const child = spawn(
+    script,
+    ['-qefc', `stty cols 100 rows 30; exec ${programs().filo} ${command}`, '/dev/null'],
+    {
+      cwd: fleet.path,
+      env: { ...filoEnvironment(fleet.path), TERM: 'xterm', ...environment },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  )
   let screen = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (screen += text))
   const code = new Promise<number | null>((resolve) => child.once('close', resolve))

@@ -2,16 +2,16 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Ended, RunningFilo } from './support/filo.ts'
 import { openSharedFleet, type Fleet } from './support/fleet.ts'
 import { expectAllStoppedInOrder, twelveServices } from './support/layers.ts'
-import { startRabbitmq, type Rabbitmq } from './support/rabbitmq.ts'
+import { startBroker, type Broker } from './support/broker.ts'
 import { until } from './support/until.ts'
 
 // kill -9 of everything that Filo consists of, while it stops twelve services on four hosts. The services' own
 // ledger tells what took effect, and when.
 
-let broker: Rabbitmq
+let broker: Broker
 let fleet: Fleet
 beforeAll(async () => {
-  broker = await startRabbitmq()
+  broker = await startBroker()
   fleet = await openSharedFleet(broker.url, twelveServices)
 })
 afterAll(async () => {

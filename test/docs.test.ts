@@ -4,6 +4,7 @@ import { CommanderError } from 'commander'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { defineCommands } from '../packages/coordinator/src/cli/commands.ts'
+import { exampleOf, leavesOf } from '../packages/coordinator/src/cli/usage.ts'
 import { parseFleet } from '../packages/coordinator/src/fleet/parse-fleet.ts'
 import { formatProblem } from '../packages/coordinator/src/fleet/problem.ts'
 
@@ -11,7 +12,9 @@ const root = join(import.meta.dirname, '..')
 
 function documents(): string[] {
   const docs = readdirSync(join(root, 'docs')).map((name) => join(root, 'docs', name))
-  const examples = ['demo', 'greenarrow', 'canopsis'].map((name) => join(root, 'examples', name, 'README.md'))
+  const examples = ['demo', 'greenarrow', 'canopsis', 'sympa'].map((name) =>
+    join(root, 'examples', name, 'README.md'),
+  )
   return [join(root, 'README.md'), ...examples, ...docs].filter((file) => file.endsWith('.md'))
 }
 
@@ -88,16 +91,21 @@ describe.for(documents().map((file) => [relative(root, file), file] as const))('
   })
 })
 
+test('every command has an example, and filo understands it', async () => {
+  const program = defineCommands(async () => {})
+  const names = leavesOf(program).map(([name]) => name)
+  expect(names.filter((name) => exampleOf(name) === undefined)).toEqual([])
+  for (const name of names) {
+    const example = exampleOf(name)!
+    expect(example.startsWith(`filo ${name}`), example).toBe(true)
+    expect(await faultOf(example)).toBeUndefined()
+  }
+})
+
 test('docs/cli.md has every command and every option', () => {
   const text = readFileSync(join(root, 'docs/cli.md'), 'utf8')
   const program = defineCommands(async () => {})
-  const commands = program.commands.flatMap((command) => {
-    const inner = command.commands.filter((one) => one.name() !== 'help')
-    return inner.length > 0
-      ? inner.map((one) => [`${command.name()} ${one.name()}`, one] as const)
-      : [[command.name(), command] as const]
-  })
-  const missing = commands.flatMap(([name, command]) => [
+  const missing = leavesOf(program).flatMap(([name, command]) => [
     ...(text.includes(`\`filo ${name}`) ? [] : [`filo ${name}`]),
     ...command.options
       .filter(({ long }) => !text.includes(`\`${long}`))
@@ -111,6 +119,11 @@ test('the examples show fleets that filo accepts', () => {
     'examples/demo/filo.yaml',
     'examples/compose/filo.yaml',
     'examples/greenarrow/filo.yaml',
+    'examples/greenarrow/hosts.yaml',
+    'examples/greenarrow/whole.yaml',
+    'examples/sympa/filo.yaml',
+    'examples/sympa/initscripts.yaml',
+    'examples/sympa/spawned.yaml',
     'examples/canopsis/filo.yaml',
     'packages/coordinator/filo.template.yaml',
   ]) {

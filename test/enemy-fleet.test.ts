@@ -3,15 +3,15 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { fourInARow } from './support/fleet-file.ts'
 import { openFleet, openSharedFleet, type Fleet } from './support/fleet.ts'
-import { startRabbitmq, type Rabbitmq } from './support/rabbitmq.ts'
+import { startBroker, type Broker } from './support/broker.ts'
 import { until } from './support/until.ts'
 
 // What nobody means to do to a fleet over a broker: wrong keys and passwords, two operators at once, dead hosts.
 
-let broker: Rabbitmq
+let broker: Broker
 let fleet: Fleet
 beforeAll(async () => {
-  broker = await startRabbitmq()
+  broker = await startBroker()
   fleet = await openSharedFleet(broker.url, fourInARow)
 })
 afterAll(async () => {
@@ -40,20 +40,36 @@ test('an agent with a key of its own making is not believed, and nothing is stop
   expect(await fleet.filo('keys')).toMatchObject({ code: 0 })
   const ended = await fleet.filo('stop', '--yes', ...patience)
   expect(ended).toMatchObject({ code: 3 })
-  expect(ended.stdout).toContain('app-host')
+  expect(ended.stdout).toMatch(/app-host does not answer: what answers for app-host signs with another key/)
   expect(fleet.services.requests()).toEqual([])
+  const doctor = await fleet.filo('doctor')
+  expect(doctor.code).toBe(3)
+  expect(doctor.stdout).toMatch(/signs with another key.*\n.*filo agent-config app-host/)
+  expect((await fleet.filo('status')).stdout).toContain('why there is no answer: filo doctor')
 
   await fleet.configure('app-host')
   await fleet.agentOf('app').restart()
   expect(await fleet.filo('resume', '--yes')).toMatchObject({ code: 0 })
 })
 
+test('agents that obey another coordinator are silent, and doctor says where to look and what to type', async () => {
+  await using own = await openFleet(broker.url, { alone: { host: 'alone' } })
+  rmSync(join(own.path, '.state', 'test', 'keys', 'coordinator.key'))
+  rmSync(join(own.path, '.state', 'test', 'keys', 'coordinator.pub'))
+  expect(await own.filo('keys')).toMatchObject({ code: 0 })
+  const doctor = await own.filo('doctor')
+  expect(doctor.code).toBe(3)
+  expect(doctor.stdout).toMatch(/no answer from alone within 10 s\n.*"unknown-key".*filo agent-config alone/)
+  expect(own.agents.get('alone')!.log).toContain('"why":"unknown-key"')
+})
+
 test('a wrong password, a missing virtual host and a dead broker end with 69, and never show the password', async () => {
   const file = join(fleet.path, 'filo.yaml')
   const text = readFileSync(file, 'utf8')
   onTestFinished(() => writeFileSync(file, text))
-  const wrong = ['guest:s3cret@', 'guest:guest@'].map((login) => broker.url.replace('guest:guest@', login))
-  const urls = [wrong[0]!, `${wrong[1]!}/nowhere`, broker.url.replace(/:\d+$/, ':1')]
+  const urls = [broker.url.replace(/:[^:]*@/, ':s3cret@'), broker.url.replace(/:\d+$/, ':1')]
+  // NATS has none.
+  if (broker.url.startsWith('amqp:')) urls.push(`${broker.url}/nowhere`)
   for (const url of urls) {
     writeFileSync(file, text.replace(broker.url, url))
     const ended = await fleet.filo('start', '--yes')

@@ -87,14 +87,33 @@ test("what PostgreSQL's stop stopped is resumed by its start, even if somebody s
   expect(components(product, ...dependants, 'hvmail-postgres')).toEqual([])
   execFileSync('svc', ['-u', product.service('hvmail-postgres')])
   await until('PostgreSQL to be up', () => components(product, 'hvmail-postgres').length === 1)
+  // Running, and yet something is missing: whoever looks is told, though nobody acts.
+  const status = await filo(['status', 'postgres'], { cwd: product.root })
+  expect(status.stdout).toMatch(/^postgres@ga1: it was stopped by Filo .*filo start postgres$/m)
   const start = await filo(['start', 'postgres', '--yes'], { cwd: product.root })
   expect(start).toMatchObject({ code: 0 })
   expect(start.stdout).toContain('(1 changed)')
+  expect((await filo(['status', 'postgres'], { cwd: product.root })).stdout).not.toContain('stopped by Filo')
   expect(components(product, ...dependants)).toEqual(dependants)
   // PostgreSQL itself was left running.
   expect(deeds(product.log()).filter((deed) => deed === 'hvmail-postgres is up')).toHaveLength(2)
   const again = await filo(['start', 'postgres', '--yes'], { cwd: product.root })
   expect(again.stdout).toContain('nothing to do')
+})
+
+test('a restart of PostgreSQL goes through its manager, and what depends on it comes back', async () => {
+  const product = await open()
+  const dependants = ['hvmail-passenger', 'hvmail-pure-authd-studio']
+  const parts = ['postgres', 'http']
+  expect(await filo(['start', ...parts, '--yes'], { cwd: product.root })).toMatchObject({ code: 0 })
+  expect(await filo(['restart', 'postgres', '--yes'], { cwd: product.root })).toMatchObject({ code: 0 })
+  expect(components(product, ...dependants, 'hvmail-httpd')).toEqual([...dependants, 'hvmail-httpd'])
+  const log = deeds(product.log())
+  const [down, up] = [log.indexOf('hvmail-postgres is down'), log.lastIndexOf('hvmail-postgres is up')]
+  for (const name of ['hvmail-passenger', 'hvmail-httpd']) {
+    expect(log.indexOf(`${name} is down`)).toBeLessThan(down)
+    expect(log.lastIndexOf(`${name} is up`)).toBeGreaterThan(up)
+  }
 })
 
 test('an MTA of which one component does not come up holds what needs it, and the component is named', async () => {

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fourInARow } from './support/fleet-file.ts'
 import { openFleet } from './support/fleet.ts'
-import { startRabbitmq, type Rabbitmq } from './support/rabbitmq.ts'
+import { startBroker, type Broker } from './support/broker.ts'
 
 // The main job, over a real broker, by four agents: what happened is read from the services' own ledger.
 
-let broker: Rabbitmq
+let broker: Broker
 beforeAll(async () => {
-  broker = await startRabbitmq()
+  broker = await startBroker()
 })
 afterAll(() => broker[Symbol.asyncDispose]())
 
@@ -35,6 +35,14 @@ test('a fleet stops from web to database and starts from database to web, and tw
   services.forget()
   expect(await fleet.filo('start', '--yes')).toMatchObject({ code: 0 })
   expect(services.requests()).toEqual([])
+})
+
+test('a host is given back before its command ends: whoever comes next is not refused', async () => {
+  await using fleet = await openFleet(broker.url)
+  for (let round = 0; round < 3; round += 1) {
+    expect(await fleet.filo('start', '--yes')).toMatchObject({ code: 0 })
+    expect(await fleet.filo('stop', '--yes')).toMatchObject({ code: 0 })
+  }
 })
 
 test('no service is asked to stop before the one that needs it is down, however long that takes', async () => {

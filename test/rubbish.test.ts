@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { openHost } from '@filo/agent'
 import {
+  Redactor,
   limits,
   makeKeyPair,
   MemoryBroker,
@@ -14,6 +15,7 @@ import {
   type HostDefinition,
   type KeyPair,
   type Message,
+  readBootId,
 } from '@filo/protocol'
 import * as fc from 'fast-check'
 import { pino } from 'pino'
@@ -58,10 +60,11 @@ function misshapen(message: Message, keys: KeyPair): fc.Arbitrary<Buffer> {
   return (
     fc
       .tuple(fc.constantFrom(...fields), fc.constantFrom(undefined, null, -1.5, {}, [[]], 'x'.repeat(2000)))
-      // A hook may be absent, and an agent without a ledger says null.
+      // A hook may be absent; an agent without a ledger says null, and so does a coordinator without a journal.
       .filter(
         ([field, value]) =>
-          !(value === undefined && field === 'hook') && !(value === null && field === 'ledger'),
+          !(value === undefined && field === 'hook') &&
+          !(value === null && (field === 'ledger' || (field === 'head' && message.type === 'act'))),
       )
       .map(([field, value]) => {
         const body = { ...message.body, [field]: value }
@@ -112,7 +115,9 @@ test(`${messages} random and spoilt messages to an agent have no effect, and eac
     },
     transport: broker.connect(),
     stateDir: join(dir.path, 'state'),
+    isActing: true,
     isRelayed: false,
+    boot: readBootId(),
     log: pino({ level: 'silent' }),
   })
   const claimed = await peer.claim()
@@ -123,13 +128,14 @@ test(`${messages} random and spoilt messages to an agent have no effect, and eac
     coordinator: peer.id,
     operator: 'x',
     nonce: randomUUID(),
+    head: null,
     run: peer.run,
     ...action,
   }
   const act = { type: 'act', body } as unknown as Command
   const good = [
     seal(act, peer.keys.signing).bytes,
-    peer.seal('claim', { takeOver: 'any', definitions: [] }),
+    peer.seal('claim', { takeOver: 'any', definitions: [], beacon: claimed.beacon }),
     peer.seal('seal', { action: randomUUID(), grant: 1 }),
   ].map((bytes) => Buffer.from(bytes))
   const wrong = [
@@ -161,7 +167,15 @@ test(`${messages} random, spoilt and forged answers to a coordinator make nothin
     ['h1', keys.h1.verifying],
     ['h2', keys.h2.verifying],
   ])
-  const identity = { fleet: 'test', coordinator, operator: 'x', key: own.signing, hosts }
+  const identity = {
+    fleet: 'test',
+    coordinator,
+    operator: 'x',
+    key: own.signing,
+    audit: null,
+    redactor: new Redactor(),
+    hosts,
+  }
   await using link = await Link.open(transport, identity, systemClock, randomUUID)
   const asked: Uint8Array[] = []
   const mailbox = await transport.open({ agent: 'h1' }, (bytes) => asked.push(bytes))

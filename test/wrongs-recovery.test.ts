@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { fourInARow } from './support/fleet-file.ts'
 import { openSharedFleet, type Fleet } from './support/fleet.ts'
-import { startRabbitmq, type Rabbitmq } from './support/rabbitmq.ts'
+import { startBroker, type Broker } from './support/broker.ts'
 import { until } from './support/until.ts'
 
 // W2, W3, W5, W6 (DESIGN section 1): a run that was cut short carries on, and repeats nothing.
 
-let broker: Rabbitmq
+let broker: Broker
 let fleet: Fleet
 beforeAll(async () => {
-  broker = await startRabbitmq()
+  broker = await startBroker()
   fleet = await openSharedFleet(broker.url, fourInARow)
 })
 afterAll(async () => {

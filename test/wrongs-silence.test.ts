@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { fourInARow } from './support/fleet-file.ts'
 import { openSharedFleet, type Fleet } from './support/fleet.ts'
-import { startRabbitmq, type Rabbitmq } from './support/rabbitmq.ts'
+import { startBroker, type Broker } from './support/broker.ts'
 
 // W1, W7, W9 (DESIGN section 1): what a host that says nothing, or an agent that hangs, must never lead to.
 
-let broker: Rabbitmq
+let broker: Broker
 let fleet: Fleet
 beforeAll(async () => {
-  broker = await startRabbitmq()
+  broker = await startBroker()
   fleet = await openSharedFleet(broker.url, {
     ...fourInARow,
     app: { needs: 'db', more: 'stop_timeout: 2s' },

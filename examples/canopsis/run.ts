@@ -14,6 +14,7 @@ const exit = await walkThrough(canopsis.home, isInterrupted, [
   type(0, 'start', '--yes'),
   type(0, 'status'),
   type(0, 'restart', 'amqp2engines', '--yes'),
+  type(0, 'restart', '--yes'),
   type(0, 'stop', '--yes'),
   type(3, 'status'), // as an init script's status: 3 is "not running"
   {

@@ -25,10 +25,7 @@ const bounds = { timeoutMs: 20_000, intervalMs: 50 }
 export async function openGreenarrow(): Promise<Greenarrow> {
   requireDaemontools()
   const root = layOut('greenarrow', import.meta.dirname, ['hvmail', 'injector'])
-  const directories = readComponents(root).flatMap((component) => layOutComponent(root, component))
-  writeFileSync(join(root, 'services.log'), '')
-  // As if PostgreSQL's manager had stopped them: its first start is the one that starts them.
-  appendFileSync(join(root, 'hvmail/stopped-with-postgres'), 'hvmail-passenger hvmail-pure-authd-studio\n')
+  const directories = layOutComponents(root, root)
   const svscan = spawn('svscan', [join(root, 'service')], { stdio: 'ignore', detached: true })
   const supervised = (): boolean =>
     !svstat(directories).some((line) => line.includes('unable') || isAlone(line))
@@ -55,6 +52,17 @@ function requireDaemontools(): void {
   }
 }
 
+/**
+ * Makes the service directories of all components beside a copy of `hvmail`, and gives them. They are to be used where
+ * they are then at the path `place`.
+ */
+export function layOutComponents(root: string, place: string): string[] {
+  writeFileSync(join(root, 'services.log'), '')
+  // As if PostgreSQL's manager had stopped them: its first start is the one that starts them.
+  appendFileSync(join(root, 'hvmail/stopped-with-postgres'), 'hvmail-passenger hvmail-pure-authd-studio\n')
+  return readComponents(root).flatMap((component) => layOutComponent(root, place, component))
+}
+
 interface Component {
   readonly name: string
   readonly hasLog: boolean
@@ -69,12 +77,11 @@ function readComponents(root: string): Component[] {
     .map(([name, , log, program]) => ({ name: name!, hasLog: log === 'log', program: program! }))
 }
 
-/** Makes the service directories of a component, and gives them. */
-function layOutComponent(root: string, { name, hasLog, program }: Component): string[] {
+function layOutComponent(root: string, place: string, { name, hasLog, program }: Component): string[] {
   const directory = join(root, 'service', name)
   mkdirSync(directory, { recursive: true })
   writeFileSync(join(directory, 'down'), '')
-  writeRun(directory, `exec ${join(root, 'hvmail/run', program)} ${name} ${root}`)
+  writeRun(directory, `exec ${join(place, 'hvmail/run', program)} ${name} ${place}`)
   if (!hasLog) return [directory]
   const log = join(directory, 'log')
   mkdirSync(log)

@@ -1,11 +1,8 @@
-import { afterAll, beforeAll, describe, expect } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, inject } from 'vitest'
 import type { LabFleet } from './fleets.ts'
 import { differences, footprint, type Footprint } from './footprint.ts'
 import type { Lab } from './lab.ts'
 import { raiseLab, type RaisedLab } from './raise.ts'
-import { obstacle } from './requirements.ts'
-
-const why = await obstacle()
 
 /** The lab of the tests of one file. */
 export interface LabOfTests {
@@ -15,12 +12,11 @@ export interface LabOfTests {
 
 /**
  * Raises a fleet for the tests of a file, in the order in which they stand, and ends it after them; fails where the
- * machine is not then as it was. Where no lab can run, says why and what has not been tested.
+ * machine is not then as it was. Where no lab can run, the tests are skipped, and each says why.
  */
 export function describeInLab(title: string, fleet: LabFleet, define: (current: LabOfTests) => void): void {
-  if (why !== undefined)
-    process.stderr.write(`NOT TESTED: ${title}, because the lab cannot run here: ${why}\n`)
-  describe.skipIf(why !== undefined)(title, () => {
+  const obstacle = inject('obstacleToLab')
+  describe(title, () => {
     let before: Footprint
     let raised: RaisedLab | undefined
     const present = (): RaisedLab => {
@@ -29,6 +25,7 @@ export function describeInLab(title: string, fleet: LabFleet, define: (current: 
     }
     beforeAll(async () => {
       before = footprint()
+      if (obstacle !== '') return
       raised = await raiseLab(`filo-lab-${process.pid}`, fleet.hosts)
       await fleet.prepare(raised.lab)
     })
@@ -36,6 +33,7 @@ export function describeInLab(title: string, fleet: LabFleet, define: (current: 
       await raised?.[Symbol.asyncDispose]()
       expect(differences(before, footprint())).toEqual([])
     })
+    beforeEach(({ skip }) => skip(obstacle !== '', `the lab cannot run here: ${obstacle}`))
     define({
       get lab() {
         return present().lab

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   closeSync,
+  cpSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -91,6 +92,14 @@ export class Host implements Addressed {
     rmSync(file, { force: true })
     writeFileSync(file, text, { mode })
     chmodSync(file, mode)
+  }
+
+  /** Copies a directory into the host, whether or not it is on. */
+  copy(source: string, path: string): void {
+    const dir = join(this.root, path)
+    mkdirSync(dir, { recursive: true })
+    this.#refuseEscape(dir)
+    cpSync(source, dir, { recursive: true })
   }
 
   link(path: string, target: string): void {
@@ -200,7 +209,7 @@ export class Host implements Addressed {
     if (pid === undefined) throw new Error(`the host ${this.name} is off`)
     await this.#place.network.unplug(this.address)
     process.kill(pid, 'SIGKILL')
-    await this.#turnedOff()
+    await this.untilOff()
   }
 
   /** As typed by an administrator; resolves when it is up again. */
@@ -218,11 +227,11 @@ export class Host implements Addressed {
   /** An orderly shutdown; resolves when it is off. */
   async powerOff(): Promise<void> {
     await this.attempt('systemctl', 'poweroff')
-    await this.#turnedOff()
+    await this.untilOff()
   }
 
-  /** A host that is off has no network, and forgets its connections. */
-  async #turnedOff(): Promise<void> {
+  /** Waits until it has gone down. A host that is off has no network, and forgets its connections. */
+  async untilOff(): Promise<void> {
     await this.#whole.untilEmpty()
     await this.#place.network.unplug(this.address)
     await this.#place.network.unpin(this.name)

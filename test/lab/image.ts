@@ -1,8 +1,10 @@
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { cacheDir, keyOf } from './cache.ts'
 import { Cgroup } from './cgroup.ts'
-import { run } from './command.ts'
+import { attempt, run } from './command.ts'
+import { holdLock } from './lock.ts'
 import { forgetNspawn, nspawnArgs, nspawnEnv } from './nspawn.ts'
 
 // Debian, as a directory that hosts lay their own disks over. Made once, then kept under a name that has the digest
@@ -66,57 +68,94 @@ export interface Layer {
   readonly after?: string
 }
 
-/** The directories of a layer and all below it, the uppermost first, as overlayfs wants them. Makes what is missing. */
-export async function layersOf(layer: Layer | undefined): Promise<string[]> {
-  if (layer === undefined) return [await baseImage()]
-  const below = await layersOf(layer.on)
+/**
+ * The directories of each of these layers and of all below it, the uppermost first, as overlayfs wants them. Makes
+ * what is missing, side by side where no layer lies on the other.
+ */
+export async function layersOf(layers: readonly (Layer | undefined)[]): Promise<string[][]> {
   const sources = await readSources()
-  const made = await keep(`${layer.name}-${keyOf({ layer, sources, basePackages })}`, (dir) =>
-    install(layer, below, dir),
-  )
-  return [made, ...below]
+  return await Promise.all(layers.map((layer) => makeLayers(layer, sources)))
 }
 
-async function baseImage(): Promise<string> {
-  const sources = await readSources()
-  const recipe = { sources, basePackages, aptOptions, maskedTimers }
-  return await keep(`base-${keyOf(recipe)}`, async (dir) => {
-    const list = join(dirname(dir), 'sources.list')
-    writeFileSync(list, sources)
-    // Its own device nodes, mount and pid namespace: mmdebstrap(1), "root".
-    await run(
+/** Why the images of these layers cannot be made here; undefined where they can, or are there already. */
+export async function obstacleToImages(layers: readonly Layer[]): Promise<string | undefined> {
+  const sources = await readSources().catch((error: Error) => error)
+  if (sources instanceof Error) return sources.message
+  const names = [nameOf(undefined, sources), ...layers.map((layer) => nameOf(layer, sources))]
+  if (names.every((name) => existsSync(cacheDir('images', name)))) return undefined
+  const dir = mkdtempSync(join(tmpdir(), 'filo-lab-'))
+  try {
+    writeFileSync(join(dir, 'sources.list'), sources)
+    mkdirSync(join(dir, 'lists/partial'), { recursive: true })
+    const places = { 'Dir::Etc::SourceList': 'sources.list', 'Dir::State::Lists': 'lists', 'Dir::Cache': '.' }
+    const update = await attempt(
       [
-        'mmdebstrap',
-        '--quiet',
-        '--mode=root',
-        '--variant=apt',
-        `--include=${basePackages.join(',')}`,
-        ...aptOptions.map((option) => `--aptopt=${option}`),
-        '--format=directory',
-        release,
-        dir,
-        list,
+        ...['apt-get', 'update', '--error-on=any', '--option=Dir::Etc::SourceParts=/dev/null'],
+        ...Object.entries(places).map(([option, name]) => `--option=${option}=${join(dir, name)}`),
+        ...aptOptions.map((option) => `--option=${option.replace(' ', '=').replaceAll('"', '')}`),
       ],
-      { timeoutMs: makeTimeoutMs },
+      { timeoutMs: 180_000 },
     )
-    const mask = maskedTimers.map((timer) => `ln -sf /dev/null etc/systemd/system/${timer}`)
-    await run(['/bin/sh', '-ec', `cd "$0"; ${mask.join('; ')}`, dir])
-  })
+    return update.code === 0 ? undefined : `Debian's packages cannot be had: ${firstError(update.stderr)}`
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+}
+
+function firstError(said: string): string {
+  return said.split('\n').find((line) => line.startsWith('E: ')) ?? said.trim()
+}
+
+function nameOf(layer: Layer | undefined, sources: string): string {
+  return layer === undefined
+    ? `base-${keyOf({ sources, basePackages, aptOptions, maskedTimers })}`
+    : `${layer.name}-${keyOf({ layer, sources, basePackages })}`
+}
+
+async function makeLayers(layer: Layer | undefined, sources: string): Promise<string[]> {
+  const name = nameOf(layer, sources)
+  if (layer === undefined) return [await keep(name, (dir) => makeBase(dir, sources))]
+  const below = await makeLayers(layer.on, sources)
+  return [await keep(name, (dir) => install(layer, below, dir)), ...below]
+}
+
+async function makeBase(dir: string, sources: string): Promise<void> {
+  const list = join(dirname(dir), 'sources.list')
+  writeFileSync(list, sources)
+  // Its own device nodes, mount and pid namespace: mmdebstrap(1), "root".
+  await run(
+    [
+      'mmdebstrap',
+      '--quiet',
+      '--mode=root',
+      '--variant=apt',
+      `--include=${basePackages.join(',')}`,
+      ...aptOptions.map((option) => `--aptopt=${option}`),
+      '--format=directory',
+      release,
+      dir,
+      list,
+    ],
+    { timeoutMs: makeTimeoutMs },
+  )
+  const mask = maskedTimers.map((timer) => `ln -sf /dev/null etc/systemd/system/${timer}`)
+  await run(['/bin/sh', '-ec', `cd "$0"; ${mask.join('; ')}`, dir])
 }
 
 /** Makes a directory under another name and renames it when it is complete: what is there can be used. */
 async function keep(name: string, make: (dir: string) => Promise<void>): Promise<string> {
   const kept = cacheDir('images', name)
   if (existsSync(kept)) return kept
-  process.stderr.write(`lab: making ${name}, which is kept in ${cacheDir('images')}\n`)
   mkdirSync(cacheDir('images'), { recursive: true })
+  await using _lock = await holdLock(cacheDir('images', `.${name}.lock`))
+  if (existsSync(kept)) return kept // Somebody else was making it.
+  process.stderr.write(`lab: making ${name}, which is kept in ${cacheDir('images')}\n`)
   const work = mkdtempSync(cacheDir('images', '.making-'))
   try {
     const dir = join(work, 'image')
     mkdirSync(dir)
     await make(dir)
-    // Another lab may have been faster; its work is as good.
-    if (!existsSync(kept)) renameSync(dir, kept)
+    renameSync(dir, kept)
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
@@ -132,7 +171,7 @@ chmod 755 /usr/sbin/policy-rc.d
 apt-get -qq update
 debconf-set-selections < /.answers
 sh -e /.before
-apt-get -qq -y -o Dpkg::Use-Pty=0 install "$@"
+apt-get -qq -y -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io install "$@"
 sh -e /.after
 apt-get clean
 rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d /.answers /.before /.after
@@ -141,7 +180,7 @@ rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d /.answers /.before /.after
 async function install(layer: Layer, below: readonly string[], upper: string): Promise<void> {
   const [work, root] = [`${upper}.work`, `${upper}.root`]
   for (const dir of [work, root]) mkdirSync(dir)
-  const machine = `filo-lab-image-${process.pid}`
+  const machine = `filo-lab-image-${process.pid}-${layer.name}`
   const cgroup = new Cgroup(machine)
   cgroup.make()
   await mountOverlay({ lower: below, upper, work, root })

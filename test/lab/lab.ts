@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parse } from 'yaml'
 import { startFilo, type Ended, type RunningFilo } from '../support/filo.ts'
 import { configureAgent, untilAgentAnswers } from './agent-unit.ts'
 import { Cgroup } from './cgroup.ts'
@@ -49,17 +50,21 @@ export class Lab {
     return startFilo(args, { cwd: this.desk, timeoutMs, prefix: this.network.enter('hub') })
   }
 
-  /** Gives coordinator and agents a fleet file, of which the lab itself writes the broker; resolves when all agents answer. */
+  /**
+   * Gives the coordinator and the agents of its hosts a fleet file, of which the lab itself writes the broker; resolves
+   * when these agents answer.
+   */
   async declare(fleet: string): Promise<void> {
     mkdirSync(this.desk, { recursive: true })
     writeFileSync(join(this.desk, 'filo.yaml'), fleet.replace(/^broker:.*$/m, `broker: ${brokerUrl}`))
     await this.#succeed('keys')
+    const { hosts } = parse(fleet) as { readonly hosts: Readonly<Record<string, unknown>> }
     await Promise.all(
-      [...this.hosts.values()].map(async (host) => {
-        const dir = join(this.desk, 'agents', host.name)
-        await this.#succeed('agent-config', host.name, '-o', dir)
-        await configureAgent(host, dir)
-        await untilAgentAnswers(host)
+      Object.keys(hosts).map(async (name) => {
+        const dir = join(this.desk, 'agents', name)
+        await this.#succeed('agent-config', name, '-o', dir)
+        await configureAgent(this.host(name), dir)
+        await untilAgentAnswers(this.host(name))
       }),
     )
   }

@@ -6,7 +6,7 @@ import { fleets } from './fleets.ts'
 import { isOwned, ownerOf } from './lab-file.ts'
 import { Lab } from './lab.ts'
 import { hub, type Addressed } from './network.ts'
-import { raiseLab } from './raise.ts'
+import { raiseLab, type RaisedLab } from './raise.ts'
 import { obstacle } from './requirements.ts'
 
 // `npm run lab`: the lab by hand. `up` keeps it up until Ctrl-C; the other commands are for another terminal.
@@ -14,7 +14,8 @@ import { obstacle } from './requirements.ts'
 const id = 'filo-lab'
 
 const usage = `npm run lab -- COMMAND
-  up [FLEET]              raise a fleet (${Object.keys(fleets).join(', ')}) and keep it up until Ctrl-C
+  try FLEET               raise a fleet (${Object.keys(fleets).join(', ')}), stop and start it, take it away
+  up FLEET                raise a fleet and keep it up until Ctrl-C
   filo ARGS...            filo, at the hub: status, plan stop, stop --yes ...
   exec HOST COMMAND...    a command on a host
   hub COMMAND...          a command at the hub, where broker and coordinator are
@@ -34,15 +35,10 @@ const usage = `npm run lab -- COMMAND
   down                    end the lab, also one whose "up" was killed`
 
 /** Keeps a lab up until it is told to end. */
-async function up(name = 'sympa'): Promise<void> {
-  const fleet = fleets[name]
-  if (fleet === undefined) throw new Error(`no fleet named ${name}: ${Object.keys(fleets).join(', ')}`)
-  const why = await obstacle()
-  if (why !== undefined) throw new Error(`the lab cannot run here: ${why}`)
+async function up(name: string): Promise<void> {
   const ending = Promise.withResolvers<void>()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ending.resolve())
-  await using raised = await raiseLab(id, fleet.hosts)
-  await fleet.prepare(raised.lab)
+  for (const signal of endingSignals) process.on(signal, () => ending.resolve())
+  await using raised = await raise(name)
   console.log(
     `${[...raised.lab.hosts.keys()].join(', ')} are up; in another terminal: npm run lab -- filo status`,
   )
@@ -50,6 +46,44 @@ async function up(name = 'sympa'): Promise<void> {
   const awake = setInterval(() => {}, 60_000)
   await ending.promise
   clearInterval(awake)
+}
+
+/** Shows what Filo does with a fleet. Ctrl-C reaches the command that runs, and then the lab is taken away. */
+async function tryOut(name: string): Promise<void> {
+  let isInterrupted = false
+  for (const signal of endingSignals) process.on(signal, () => (isInterrupted = true))
+  await using _raised = await raise(name)
+  for (const { words, exit } of scenes) {
+    if (isInterrupted) return
+    console.log(`\n$ filo ${words}`)
+    await filo(words.split(' '))
+    if (process.exitCode !== exit) return
+  }
+  process.exitCode = 0
+}
+
+/** What is typed, with the exit code that it must have: of `status`, 3 is "not running". */
+const scenes = [
+  { words: 'start --yes', exit: 0 },
+  { words: 'status', exit: 0 },
+  { words: 'plan stop', exit: 0 },
+  { words: 'stop --yes', exit: 0 },
+  { words: 'status', exit: 3 },
+  { words: 'start --yes', exit: 0 },
+] as const
+
+const endingSignals = ['SIGINT', 'SIGTERM'] as const
+
+async function raise(name: string): Promise<RaisedLab> {
+  const fleet = fleets[name]
+  if (fleet === undefined) throw new Error(`no fleet named "${name}": ${Object.keys(fleets).join(', ')}`)
+  const why = await obstacle()
+  if (why !== undefined) throw new Error(`the lab cannot run here: ${why}`)
+  await using stack = new AsyncDisposableStack()
+  const raised = stack.use(await raiseLab(id, fleet.hosts))
+  await fleet.prepare(raised.lab)
+  const disposal = stack.move()
+  return { ...raised, [Symbol.asyncDispose]: () => disposal.disposeAsync() }
 }
 
 async function down(): Promise<void> {
@@ -122,7 +156,8 @@ async function tamper(command: string, [first = '', second = '']: readonly strin
 const [command, ...args] = process.argv.slice(2)
 try {
   if (command === undefined) console.log(usage)
-  else if (command === 'up') await up(args[0])
+  else if (command === 'up') await up(args[0] ?? '')
+  else if (command === 'try') await tryOut(args[0] ?? '')
   else if (command === 'down') await down()
   else if (command === 'hosts') hosts(Lab.find(id))
   else if (command === 'filo') await filo(args)

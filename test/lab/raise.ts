@@ -23,9 +23,7 @@ export interface RaisedLab extends AsyncDisposable {
 export async function raiseLab(id: string, specs: readonly HostSpec[]): Promise<RaisedLab> {
   await removeAbandoned()
   if (existsSync(labDir(id))) throw new Error(`a lab named ${id} is up already: npm run lab -- down`)
-  const disks: string[][] = []
-  // One after the other: a layer may be the ground of the next.
-  for (const { layer } of specs) disks.push(await layersOf(layer))
+  const disks = await layersOf(specs.map(({ layer }) => layer))
   const names = specs.map(({ name }) => name)
   const lab = new Lab(id, names)
   await using stack = new AsyncDisposableStack()

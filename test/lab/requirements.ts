@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs'
-import { requireProgram } from '../support/packages.ts'
+import { requirePrograms, type Needed } from '../support/packages.ts'
 import { cgroupRoot } from './cgroup.ts'
 import { attempt } from './command.ts'
 
-const programs = [
+const programs: readonly Needed[] = [
   ['systemd-nspawn', 'systemd-container'],
   ['mmdebstrap', 'mmdebstrap'],
   ['nft', 'nftables'],
   ['ip', 'iproute2'],
   ['nsenter', 'util-linux'],
-] as const
+]
 
 /** Why the lab cannot run on this machine; undefined where it can. Installs the packages that it needs. */
 export async function obstacle(): Promise<string | undefined> {
@@ -29,7 +29,7 @@ export async function obstacle(): Promise<string | undefined> {
   ])
   if (namespaces.code !== 0) return `namespaces cannot be made here: ${namespaces.stderr.trim()}`
   try {
-    for (const [program, debianPackage] of programs) await requireProgram(program, debianPackage)
+    await requirePrograms(programs)
   } catch (error) {
     return (error as Error).message
   }

@@ -12,9 +12,9 @@ import {
   markDatabaseLog,
   sendVisitors,
   tryTheList,
-  unitEvents,
 } from './sympa/evidence.ts'
 import { fleetFile } from './sympa/prepare.ts'
+import { unitEvents } from './unit-events.ts'
 
 // The same four hosts where Sympa has no units, only its init script: `service sympa start|stop`.
 

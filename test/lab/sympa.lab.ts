@@ -11,12 +11,12 @@ import {
   markDatabaseLog,
   sendVisitors,
   tryTheList,
-  unitEvents,
   untilArrived,
   visit,
   writeToList,
 } from './sympa/evidence.ts'
 import { fleetFile } from './sympa/prepare.ts'
+import { unitEvents } from './unit-events.ts'
 
 // Debian's Sympa, PostgreSQL, Postfix and nginx on four hosts, driven as units of systemd.
 
@@ -51,6 +51,26 @@ describeInLab('Sympa by systemd', sympa, (current) => {
     expect(await unitEvents(current.lab, began)).toEqual([])
   })
 
+  test('nginx stops when it is named, and starts along with wwsympa', async () => {
+    const { lab } = current
+    const began = new Date()
+    expect(await lab.filo('stop', 'nginx', '--yes')).toMatchObject({ code: 0 })
+    const eventsOfWeb = async (): Promise<string[]> =>
+      (await unitEvents(lab, began))
+        .filter(({ unit }) => ['nginx.service', 'wwsympa.service'].includes(unit))
+        .map(({ unit, what }) => `${unit} ${what}`)
+    expect(await eventsOfWeb()).toEqual(['nginx.service stopping', 'nginx.service stopped'])
+    expect(await visit(lab)).toBe(0)
+    expect(await lab.filo('start', 'nginx', '--yes')).toMatchObject({ code: 0 })
+    expect((await eventsOfWeb()).slice(2)).toEqual([
+      'wwsympa.service started',
+      'nginx.service starting',
+      'nginx.service started',
+    ])
+    expect(await visit(lab)).toBe(200)
+    expect(await lab.filo('stop', '--yes')).toMatchObject({ code: 0 })
+  })
+
   test('it starts in order, and delivers what came meanwhile and what comes now', async () => {
     const { lab } = current
     const began = new Date()
@@ -71,7 +91,7 @@ describeInLab('Sympa by systemd', sympa, (current) => {
       '[Service]\nKillSignal=SIGCONT\nTimeoutStopSec=infinity\n',
     )
     await host('app').exec('systemctl', 'daemon-reload')
-    const stop = await lab.filo('stop', '--yes')
+    const stop = await lab.filo('stop', '--yes', '--patience', '5s')
     expect(stop.code).toBe(3)
     const pid = (await host('app').exec('pgrep', '-f', 'archived.pl')).trim()
     expect(stop.stdout).toMatch(

@@ -18,6 +18,10 @@ const units: Readonly<Record<string, string>> = {
   masked: '',
   echo: '[Unit]\nRequires=echo.socket\n[Service]\nExecStart=/bin/cat\nStandardInput=socket\n',
   gate: '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c "until [ -e /run/open ]; do sleep 0.1; done"\n',
+  'gate-of-later':
+    '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c "until [ -e /run/open-later ]; do sleep 0.1; done"\n',
+  later:
+    '[Unit]\nAfter=gate-of-later.service\nWants=gate-of-later.service\n[Service]\nExecStart=/bin/sleep infinity\n',
   queued: '[Unit]\nAfter=gate.service\nWants=gate.service\n[Service]\nExecStart=/bin/sleep infinity\n',
   stubborn:
     '[Service]\nExecStart=/bin/sh -c "trap : TERM; while :; do sleep 0.1; done"\nTimeoutStopSec=infinity\n',
@@ -138,7 +142,18 @@ describeInLab('the systemd manager on a real host', fleet, (current) => {
     expect((await host().attempt('pgrep', '-x', 'postgres')).stdout).toBe('')
   })
 
-  test('a job that an administrator has queued is seen, and never replaced', async () => {
+  test('a job that an administrator has queued is waited for, and what was asked is done after it', async () => {
+    await host().exec('systemctl', 'start', '--no-block', 'later')
+    await seen(current.lab, 'later', { state: 'starting', live: 'yes' })
+    await using stop = current.lab.startFilo(['stop', 'later', '--yes'])
+    await stop.untilSays(/waiting for another job to end/)
+    expect(await host().exec('systemctl', 'list-jobs')).toMatch(/later\.service\s+start\s+waiting/)
+    await host().exec('touch', '/run/open-later')
+    expect(await stop.ended).toMatchObject({ code: 0 })
+    await seen(current.lab, 'later', { state: 'stopped', live: 'no' })
+  })
+
+  test('a job that an administrator has queued is never replaced, however long it takes', async () => {
     await host().exec('systemctl', 'start', '--no-block', 'queued')
     const row = await seen(current.lab, 'queued', { state: 'starting', live: 'yes' })
     expect(row.detail).toMatch(/job \d+ queued: start/)

@@ -2,9 +2,10 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { programs } from './programs.ts'
 import { until } from './until.ts'
 
-const bin = fileURLToPath(new URL('../../packages/agent/bin/filo-agent', import.meta.url))
+const agentInBoot = fileURLToPath(new URL('agent-in-boot.ts', import.meta.url))
 
 /** A node process takes a second to load on an idle machine. */
 const startTimeoutMs = 60_000
@@ -12,6 +13,10 @@ const startTimeoutMs = 60_000
 /** The real `filo-agent` of one host, as a process of its own. */
 export class AgentProcess implements AsyncDisposable {
   readonly host: string
+  /** The boot that its machine is in; absent where that is the one of the tests themselves. */
+  boot: string | undefined
+  /** More of the environment that it is started in, from its next start on. */
+  environment: Readonly<Record<string, string>> = {}
   readonly #dir: string
   #child: ChildProcess | undefined
   #log = ''
@@ -36,11 +41,23 @@ export class AgentProcess implements AsyncDisposable {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
   }
 
+  /** Of the process that runs now, or ran last. */
+  get pid(): number {
+    return this.#child!.pid!
+  }
+
   /** Starts it; nothing is waited for. */
   launch(): void {
     if (this.isRunning) throw new Error(`the agent of ${this.host} runs already`)
-    const args = ['--config', join(this.#dir, 'agent.yaml'), '--state', this.stateDir]
-    const child = spawn(bin, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'] } })
+    const config = join(this.#dir, 'agent.yaml')
+    const [program, ...args] =
+      this.boot === undefined
+        ? [programs().agent, '--config', config, '--state', this.stateDir]
+        : [process.execPath, agentInBoot, config, this.stateDir, this.boot]
+    const child = spawn(program, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env['PATH'], ...this.environment },
+    })
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => (this.#log += text))
     }

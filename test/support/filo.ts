@@ -1,8 +1,6 @@
 import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { programs } from './programs.ts'
 import { until } from './until.ts'
-
-export const filoBin = fileURLToPath(new URL('../../packages/coordinator/bin/filo', import.meta.url))
 
 /** What a command printed, and how it ended. */
 export interface Ended {
@@ -48,7 +46,7 @@ export function filoEnvironment(cwd: string): NodeJS.ProcessEnv {
 
 export function startFilo(args: readonly string[], options: FiloOptions): RunningFilo {
   const { cwd, env = {}, timeoutMs = 60_000, prefix = [] } = options
-  const [program, ...rest] = [...prefix, filoBin, ...args]
+  const [program, ...rest] = [...prefix, programs().filo, ...args]
   const child = spawn(program!, rest, {
     cwd,
     env: { ...filoEnvironment(cwd), ...env },
@@ -82,7 +80,7 @@ export function startFilo(args: readonly string[], options: FiloOptions): Runnin
       child.stderr.destroy()
     },
     untilSays: async (pattern) => {
-      await until(`"${shown}" to say ${pattern}`, () => pattern.test(stderr))
+      await until(`"${shown}" to say ${pattern}`, () => pattern.test(stderr), { timeoutMs })
     },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL')

@@ -25,18 +25,22 @@ export function hostsOf(declared: FleetServices): string[] {
   return [...new Set(Object.entries(declared).map(([name, { host }]) => host ?? `${name}-host`))]
 }
 
-/** Writes `filo.yaml` into the fleet's directory, and makes its services what it says. */
+/**
+ * Writes `filo.yaml` into the fleet's directory, and makes its services what it says.
+ * @param hostEntry what it says of a host, as flow YAML
+ */
 export function writeFleetFile(
   dir: string,
   broker: string,
   services: Services,
   declared: FleetServices,
+  hostEntry: (host: string) => string = () => '{}',
 ): void {
   const entries = Object.entries(declared).map(([name, { host = `${name}-host`, needs = [], more }]) => {
     const needed = [needs].flat().join(', ')
     return `  ${name}: { hosts: ${host}, needs: [${needed}], ${services.command(name)}${more ? `, ${more}` : ''} }`
   })
-  const hosts = hostsOf(declared).map((host) => `${host}: {}`)
+  const hosts = hostsOf(declared).map((host) => `${host}: ${hostEntry(host)}`)
   const lines = [
     'fleet: test',
     `broker: ${broker}`,

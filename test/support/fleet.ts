@@ -3,6 +3,7 @@ import { onTestFailed } from 'vitest'
 import { AgentProcess } from './agent-process.ts'
 import { filo, startFilo, type Ended, type FiloOptions, type RunningFilo } from './filo.ts'
 import { fourInARow, hostsOf, writeFleetFile, type FleetServices } from './fleet-file.ts'
+import { Machine, powerCommand } from './machine.ts'
 import { Services } from './services.ts'
 import { tempDir } from './temp-dir.ts'
 
@@ -11,6 +12,8 @@ export interface Fleet extends AsyncDisposable {
   readonly path: string
   readonly services: Services
   readonly agents: ReadonlyMap<string, AgentProcess>
+  /** By host, where the hosts were asked to be machines. */
+  readonly machines: ReadonlyMap<string, Machine>
   /** The agent of the host of a service that has a host of its own. */
   agentOf(service: string): AgentProcess
   /** Runs `filo ARGS` in the fleet's directory, to its end. */
@@ -30,15 +33,30 @@ export interface Fleet extends AsyncDisposable {
   showLogsIfTestFails(): void
 }
 
+export interface FleetOptions {
+  /** Whether each host can be rebooted and halted, and has boots of its own. */
+  readonly machines?: boolean
+  /** More keys of each host in the fleet file, as flow YAML. */
+  readonly power?: string
+}
+
 /** Opens a test's own fleet on a broker that no other fleet with hosts of these names uses at the time. */
-export async function openFleet(brokerUrl: string, declared: FleetServices = fourInARow): Promise<Fleet> {
-  const fleet = await openSharedFleet(brokerUrl, declared)
+export async function openFleet(
+  brokerUrl: string,
+  declared: FleetServices = fourInARow,
+  options: FleetOptions = {},
+): Promise<Fleet> {
+  const fleet = await openSharedFleet(brokerUrl, declared, options)
   fleet.showLogsIfTestFails()
   return fleet
 }
 
 /** The same, outside of any test. */
-export async function openSharedFleet(brokerUrl: string, declared: FleetServices): Promise<Fleet> {
+export async function openSharedFleet(
+  brokerUrl: string,
+  declared: FleetServices,
+  { machines: areMachines = false, power = '' }: FleetOptions = {},
+): Promise<Fleet> {
   await using stack = new AsyncDisposableStack()
   const dir = stack.adopt(tempDir(), (one) => one[Symbol.dispose]())
   const services = stack.use(new Services(dir.path))
@@ -46,8 +64,21 @@ export async function openSharedFleet(brokerUrl: string, declared: FleetServices
   for (const host of hostsOf(declared)) {
     agents.set(host, stack.use(new AgentProcess(host, join(dir.path, 'agents', host))))
   }
+  const machines = new Map<string, Machine>()
+  if (areMachines) {
+    for (const [host, agent] of agents) {
+      const residents = Object.keys(declared).filter(
+        (name) => (declared[name]!.host ?? `${name}-host`) === host,
+      )
+      machines.set(host, stack.use(new Machine(agent, services, residents, dir.path)))
+    }
+  }
+  const hostEntry = (host: string): string => {
+    const command = powerCommand(dir.path, host)
+    return areMachines ? `{ reboot: [${command}, reboot], halt: [${command}, halt], ${power} }` : '{}'
+  }
   const run: Fleet['filo'] = (...args) => filo(args, { cwd: dir.path })
-  const declare: Fleet['declare'] = (all) => writeFleetFile(dir.path, brokerUrl, services, all)
+  const declare: Fleet['declare'] = (all) => writeFleetFile(dir.path, brokerUrl, services, all, hostEntry)
   const configure: Fleet['configure'] = async (host) => {
     await succeed(run('agent-config', host, '-o', join(dir.path, 'agents', host)))
   }
@@ -68,6 +99,7 @@ export async function openSharedFleet(brokerUrl: string, declared: FleetServices
     path: dir.path,
     services,
     agents,
+    machines,
     agentOf: (service) => agents.get(declared[service]?.host ?? `${service}-host`)!,
     filo: run,
     start: (args, options) => startFilo(args, { cwd: dir.path, ...options }),

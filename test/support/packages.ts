@@ -10,29 +10,39 @@ const daemonDirs = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/lib/rabbitmq/
 
 const installing = new Map<string, Promise<void>>()
 
+/** A program, and Debian's package that it comes in. */
+export type Needed = readonly [program: string, debianPackage: string]
+
 /**
  * The absolute path of a program that a test needs. What is missing is installed from Debian's packages where
  * root can do so; otherwise the test fails and says what to install. A test is never skipped for it.
  */
 export async function requireProgram(program: string, debianPackage: string): Promise<string> {
-  const found = findProgram(program)
-  if (found !== undefined) return found
+  await requirePrograms([[program, debianPackage]])
+  return findProgram(program)!
+}
+
+/** The same for several: what is missing is installed at one go. */
+export async function requirePrograms(needed: readonly Needed[]): Promise<void> {
+  const missing = needed.filter(([program]) => findProgram(program) === undefined)
+  if (missing.length === 0) return
+  const names = missing.map(([program]) => program).join(', ')
+  const packages = missing.map(([, debianPackage]) => debianPackage).join(' ')
   if (process.getuid?.() !== 0 || findProgram('apt-get') === undefined) {
     throw new Error(
-      `this test needs ${program}, which is not on this machine, and only root on Debian can install it: ` +
-        `apt-get install --no-install-recommends ${debianPackage}`,
+      `this test needs ${names}, not found on this machine, and only root on Debian can install that: ` +
+        `apt-get install --no-install-recommends ${packages}`,
     )
   }
-  let installation = installing.get(debianPackage)
+  let installation = installing.get(packages)
   if (installation === undefined) {
-    process.stderr.write(`${program} is missing: installing Debian's package ${debianPackage}\n`)
-    installation = install(debianPackage)
-    installing.set(debianPackage, installation)
+    process.stderr.write(`not on this machine: ${names}; installing Debian's packages: ${packages}\n`)
+    installation = install(packages.split(' '))
+    installing.set(packages, installation)
   }
   await installation
-  const installed = findProgram(program)
-  if (installed === undefined) throw new Error(`package ${debianPackage} does not bring ${program}`)
-  return installed
+  const absent = missing.filter(([program]) => findProgram(program) === undefined)
+  if (absent.length > 0) throw new Error(`${packages} do not bring ${absent.map(([one]) => one).join(', ')}`)
 }
 
 /** The absolute path of a program, if it is on this machine. */
@@ -64,18 +74,21 @@ if [ ! -e "$policy" ]; then
   chmod 755 "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive
-install() { apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "$1" </dev/null; }
-install "$1" || { apt-get -o DPkg::Lock::Timeout=300 update -q; install "$1"; }
+install() { apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "$@" </dev/null; }
+install "$@" || { apt-get -o DPkg::Lock::Timeout=300 update -q; install "$@"; }
 `
 
-async function install(debianPackage: string): Promise<void> {
-  const argv = ['/tmp/filo-test-packages.lock', '/bin/sh', '-c', script, 'install', debianPackage]
+async function install(debianPackages: readonly string[]): Promise<void> {
+  const argv = ['/tmp/filo-test-packages.lock', '/bin/sh', '-c', script, 'install', ...debianPackages]
   try {
     await run('flock', argv, { timeout: 600_000, maxBuffer: 16 * 1024 * 1024 })
   } catch (error) {
     const said = (error as { stderr?: string }).stderr ?? ''
-    throw new Error(`cannot install Debian's package ${debianPackage}: ${said.trim().slice(-1000)}`, {
-      cause: error,
-    })
+    throw new Error(
+      `cannot install Debian's packages ${debianPackages.join(' ')}: ${said.trim().slice(-1000)}`,
+      {
+        cause: error,
+      },
+    )
   }
 }

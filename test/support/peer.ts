@@ -10,6 +10,7 @@ import {
   type Command,
   type CommandType,
   type HostDefinition,
+  type HostVerb,
   type KeyPair,
   type Transport,
 } from '@filo/protocol'
@@ -59,6 +60,7 @@ export class Peer {
       coordinator: this.id,
       operator: 'tester@here',
       nonce: randomUUID(),
+      head: null,
       ...(type === 'observe' ? {} : { run: this.run }),
       ...fields,
     }
@@ -87,8 +89,15 @@ export class Peer {
     return answers[expected].parse(answer.body) as Body<Type>
   }
 
+  /** Learns a beacon, and claims the host with it. */
   async claim(fields: Record<string, unknown> = {}): Promise<Body<'report'>> {
-    return await this.ask('claim', { takeOver: 'no', definitions: [], ...fields }, 'report')
+    const beacon = await this.beacon()
+    return await this.ask('claim', { takeOver: 'no', definitions: [], beacon, ...fields }, 'report')
+  }
+
+  /** A fresh beacon of the agent. */
+  async beacon(): Promise<string> {
+    return (await this.ask('observe', { services: [], settle: false }, 'report')).beacon
   }
 
   /** The fields of an action on a service, by the newest claim. */
@@ -100,6 +109,19 @@ export class Peer {
       verb,
       service,
       definition: digest(definition),
+      grant: claimed.holder!.grant,
+      beacon: claimed.beacon,
+    }
+  }
+
+  /** The same for the host itself. */
+  power(verb: HostVerb, claimed: Body<'report'>): Record<string, unknown> {
+    return {
+      step: `${verb} ${this.#definition.host}`,
+      action: randomUUID(),
+      verb,
+      boot: claimed.boot,
+      definition: digest(this.#definition.power),
       grant: claimed.holder!.grant,
       beacon: claimed.beacon,
     }

@@ -1,16 +1,19 @@
 import { spawn } from 'node:child_process'
-import { findProgram, requireProgram } from './packages.ts'
+import { findProgram, requirePrograms, type Needed } from './packages.ts'
 
 // `npm test`: everything that says whether Filo works. First the checks that need nothing, then the tests of all
-// tiers, for which it finds or installs the programs that they drive. Arguments go to vitest.
+// tiers, for which it finds or installs the programs that they drive. Arguments go to the vitest of the latter.
 
 /** Programs that tests drive, and the Debian packages that they come in. */
-const needed = [
+const needed: readonly Needed[] = [
   ['supervisord', 'supervisor'],
   ['svscan', 'daemontools'],
   ['redis-server', 'redis-server'],
-  ['rabbitmq-server', 'rabbitmq-server'],
-] as const
+  ['nats-server', 'nats-server'],
+  ['socat', 'socat'],
+]
+/** It can also come in a container: the tests that need it decide, and refuse by name where there is neither. */
+const broker: Needed = ['rabbitmq-server', 'rabbitmq-server']
 
 async function run(command: string, args: readonly string[]): Promise<void> {
   console.error(`\n> ${command} ${args.join(' ')}`)
@@ -29,14 +32,10 @@ if (major < 24 || (major === 24 && minor < 15)) {
   )
   process.exit(1)
 }
-await run('tsc', [])
-await run('oxlint', ['--type-aware', '--deny-warnings'])
-await run('oxfmt', ['--check', '.'])
-for (const [program, debianPackage] of needed) {
-  const found = findProgram(program)
-  if (found !== undefined) console.error(`${program}: ${found}`)
-  // RabbitMQ can also come in a container: the tests that need it decide, and refuse by name where there is neither.
-  else if (program === 'rabbitmq-server') await requireProgram(program, debianPackage).catch(console.error)
-  else console.error(`${program}: ${await requireProgram(program, debianPackage)}`)
-}
-await run('vitest', ['run', '--project', '!lab', ...process.argv.slice(2)])
+await run('npm', ['run', 'check'])
+await requirePrograms([...needed, broker]).catch(async (error: unknown) => {
+  console.error(error)
+  await requirePrograms(needed)
+})
+for (const [program] of [...needed, broker]) console.error(`${program}: ${findProgram(program)}`)
+await run('vitest', ['run', ...process.argv.slice(2)])

@@ -1,6 +1,6 @@
 # What the two programs of the stand-in share. They find all they need beside themselves: no fixed paths, no root.
 
-hvmail=$(cd "$(dirname "$0")/.." && pwd)
+hvmail=$(cd -P "$(dirname "$0")/.." && pwd)
 service=$(cd "$hvmail/../service" && pwd)
 
 # The components that the given means brings up and down.

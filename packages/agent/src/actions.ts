@@ -7,6 +7,8 @@ import {
   type AuditDraft,
   type Ending,
   type HookDefinition,
+  type HostVerb,
+  type PowerDefinition,
   type Progress,
   type ServiceDefinition,
 } from '@filo/protocol'
@@ -14,6 +16,7 @@ import type { Logger } from 'pino'
 import type { Ledger, OpenAction } from './ledger.ts'
 import type { Manager } from './managers/manager.ts'
 import { adopt, adoptHook, perform, performHook, type Audience, type Stage } from './perform.ts'
+import { adoptPower, performPower } from './power.ts'
 
 // R5. What the ledger says was started is carried out once, or found out about; never started again.
 // R11. An action gives a sign of life at least every 5 s.
@@ -24,8 +27,9 @@ const linesEveryMs = 1000
 /** How often an ending that the ledger could not store is tried again: the disk may have room by then. */
 const storeAgainMs = 1000
 
-/** What an action is about: a service's start or stop, or a hook. */
+/** What an action is about: a service's start or stop, a hook, or the host itself. */
 export type Subject =
+  | { readonly kind: 'power'; readonly verb: HostVerb; readonly definition: PowerDefinition }
   | { readonly kind: 'service'; readonly verb: 'start' | 'stop'; readonly definition: ServiceDefinition }
   | { readonly kind: 'hook'; readonly definition: HookDefinition }
 
@@ -37,7 +41,12 @@ export interface Listener {
 }
 
 /** What an action is known by, in logs and events. */
-type Labels = Pick<OpenAction, 'action' | 'run' | 'step' | 'service' | 'operator'>
+type Labels = Pick<OpenAction, 'action' | 'run' | 'step' | 'operator'>
+
+/** What logs and events are told that an action is about. */
+export function subjectName({ kind, definition }: Subject, host: string): string {
+  return kind === 'power' ? host : instanceName(definition.service, host)
+}
 
 /** The actions that run on this host now. */
 export class Actions implements AsyncDisposable {
@@ -61,7 +70,8 @@ export class Actions implements AsyncDisposable {
   /** Carries out an action that the ledger has as started. */
   begin(act: Act, subject: Subject, listener: Listener): void {
     this.#run(act, subject, listener, 'action begins', (audience, signal) => {
-      const task = { ...audience, signal, outputFile: this.#outputFile(act.service) }
+      const task = { ...audience, signal, outputFile: this.#outputFile(subject) }
+      if (subject.kind === 'power') return performPower(this.#stage, { ...task, ...subject })
       if (subject.kind === 'hook') return performHook(this.#stage, subject.definition, task)
       return perform(this.#stage, { ...task, ...this.#serviceTask(subject) })
     })
@@ -72,7 +82,8 @@ export class Actions implements AsyncDisposable {
     const group = Number.isFinite(elapsedMs) ? open.group : undefined
     const opening = 'an action that an earlier agent process began is found out about'
     this.#run(open, subject, listener, opening, (audience, signal) => {
-      const task = { ...audience, signal, outputFile: this.#outputFile(open.service) }
+      const task = { ...audience, signal, outputFile: this.#outputFile(subject) }
+      if (subject.kind === 'power') return adoptPower(this.#stage, { ...task, ...subject }, group, elapsedMs)
       if (subject.kind === 'hook') return adoptHook(this.#stage, subject.definition, task, group, elapsedMs)
       return adopt(this.#stage, { ...task, ...this.#serviceTask(subject) }, group, elapsedMs)
     })
@@ -97,7 +108,10 @@ export class Actions implements AsyncDisposable {
     return this.#overdue.has(action)
   }
 
-  /** Lets go of what runs, as a crash would, but in order: it is adopted by the next agent process. */
+  /**
+   * Lets go of what runs, as a crash would, but in order: it is adopted by the next agent process. Where the host itself
+   * goes down, that is said before.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
   }
@@ -106,8 +120,10 @@ export class Actions implements AsyncDisposable {
     return { verb, definition, isOwed: verb === 'start' && this.owesStart(definition) }
   }
 
-  #outputFile(service: string): string {
-    return join(this.#outputDir, `${service}.log`)
+  /** No name of a service begins like that of the host's own file. */
+  #outputFile(subject: Subject): string {
+    const name = subject.kind === 'power' ? `_${subject.verb}` : subject.definition.service
+    return join(this.#outputDir, `${name}.log`)
   }
 
   #run(
@@ -123,7 +139,11 @@ export class Actions implements AsyncDisposable {
     const ticking = this.#tick(pulse)
     const audience: Audience = {
       onLine: (line) => pulse.line(line),
-      onPhase: (phase) => pulse.phase(phase),
+      onPhase: (phase) => {
+        pulse.phase(phase)
+        // Of a host that goes down there may be no later word.
+        if (subject.kind === 'power') pulse.flush(true)
+      },
       onProcess: (group) => this.#ledger.noteGroup(action.action, group),
       onOverdue: (ending) => {
         this.#overdue.add(action.action)
@@ -133,6 +153,12 @@ export class Actions implements AsyncDisposable {
       letGo: this.#closing.signal,
     }
     log.info({ subject: subject.kind, operator: action.operator }, opening)
+    if (subject.kind === 'power') {
+      const takeLeave = (): void => {
+        if (pulse.isWaiting) listener.progress('leaving', [])
+      }
+      this.#closing.signal.addEventListener('abort', takeLeave, { once: true })
+    }
     const finish = async (): Promise<void> => {
       const ending = await carryOut(audience, aborting.signal).catch((error: unknown): Ending => {
         this.#closing.signal.throwIfAborted()
@@ -140,8 +166,8 @@ export class Actions implements AsyncDisposable {
         const reason = cut(`the agent failed: ${error instanceof Error ? error.message : String(error)}`)
         return { outcome: 'unproven', reason, durationMs: 0 }
       })
-      ticking.stop()
-      await this.#store(action, ending, log)
+      // Until it is stored it is not over, and whoever waits is to hear that somebody is at it.
+      await this.#store(action, subject, ending, log).finally(() => ticking.stop())
       this.#running.delete(action.action)
       this.#overdue.delete(action.action)
       log.info({ outcome: ending.outcome, reason: ending.reason }, 'action ended')
@@ -155,11 +181,12 @@ export class Actions implements AsyncDisposable {
   }
 
   /** Stores an ending, again and again while the disk is full: until then the instance stays busy. */
-  async #store(action: Labels, ending: Ending, log: Logger): Promise<void> {
+  async #store(action: Labels, subject: Subject, ending: Ending, log: Logger): Promise<void> {
     for (;;) {
       try {
         this.#closing.signal.throwIfAborted()
-        this.#ledger.finish(action.action, ending, finishEvent(action, this.#host, ending))
+        const event = finishEvent(action, subjectName(subject, this.#host), ending)
+        this.#ledger.finish(action.action, ending, event)
         return
       } catch (error) {
         this.#closing.signal.throwIfAborted()
@@ -182,7 +209,7 @@ export class Actions implements AsyncDisposable {
         }
       }
     })().catch(() => {})
-    return { stop: () => stopped.abort() }
+    return { stop: () => stopped.abort('it has ended') }
   }
 }
 
@@ -195,6 +222,11 @@ class Pulse {
 
   constructor(listener: Listener) {
     this.#listener = listener
+  }
+
+  /** Whether what was asked for has been asked for, and only has to come about. */
+  get isWaiting(): boolean {
+    return this.#phase === 'waiting'
   }
 
   get hasLines(): boolean {
@@ -219,7 +251,7 @@ class Pulse {
   }
 }
 
-function finishEvent(action: Labels, host: string, ending: Ending): AuditDraft {
+function finishEvent(action: Labels, subject: string, ending: Ending): AuditDraft {
   const outcomes = {
     changed: 'success',
     unchanged: 'success',
@@ -230,7 +262,7 @@ function finishEvent(action: Labels, host: string, ending: Ending): AuditDraft {
   } as const
   return {
     type: 'filo.action.finished',
-    subject: instanceName(action.service, host),
+    subject,
     data: {
       outcome: outcomes[ending.outcome],
       run: action.run,

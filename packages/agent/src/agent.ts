@@ -1,20 +1,16 @@
 import {
   cut,
-  digest,
-  hookName,
   instanceName,
   unsealCommand,
   type Act,
   type ActionRecord,
   type Command,
-  type HookDefinition,
   type HostDefinition,
   type Mailbox,
   type Observation,
   type Refusal,
   type Seal,
   type ServiceDefinition,
-  type Sha256,
   type Sighted,
   type SigningKey,
   type Transport,
@@ -22,13 +18,16 @@ import {
   type Unsealable,
 } from '@filo/protocol'
 import type { Logger } from 'pino'
-import { Actions, type Listener, type Subject } from './actions.ts'
+import { Actions, subjectName, type Listener, type Subject } from './actions.ts'
 import { Beacons } from './beacon.ts'
 import { Claims } from './claims.ts'
-import { isLedgerFailure, type Ledger } from './ledger.ts'
+import { Definitions, nameOf } from './definitions.ts'
+import type { LedgerSight } from './ledger-reader.ts'
+import { isLedgerFailure, Ledger } from './ledger.ts'
 import type { Manager } from './managers/manager.ts'
 import { lookTimeoutMs, underWay } from './observer.ts'
 import type { Stage } from './perform.ts'
+import { Repeats } from './repeats.ts'
 import { Voice, type Origin } from './voice.ts'
 
 // One message in, its answers out. A message is checked in the order of DESIGN section 7, cheapest first: what is
@@ -53,7 +52,7 @@ export interface AgentIdentity {
 }
 
 /** Why something that arrived was dropped without an answer. */
-export type Rejection = Unsealable | 'other-host' | 'overload'
+export type Rejection = Unsealable | 'other-host' | 'overload' | 'repeated'
 
 /** Commands handled at once (R13); more are dropped, and asked again by whoever meant them. */
 const commandsAtOnce = 64
@@ -66,12 +65,15 @@ export class Agent implements AsyncDisposable {
   readonly #host: HostDefinition
   readonly #identity: AgentIdentity
   readonly #ledger: Ledger | null
+  /** What an agent that only observes knows of the ledger. */
+  readonly #sight: (() => LedgerSight) | null
   readonly #claims: Claims | null
   readonly #actions: Actions | null
   readonly #beacons: Beacons
   readonly #voice: Voice
-  readonly #services = new Map<string, { readonly definition: ServiceDefinition; readonly digest: Sha256 }>()
-  readonly #hooks = new Map<string, { readonly definition: HookDefinition; readonly digest: Sha256 }>()
+  readonly #definitions: Definitions
+  readonly #repeats = new Repeats()
+  readonly #closing = new AbortController()
   #mailbox: Mailbox | undefined
   #handling = 0
 
@@ -79,39 +81,36 @@ export class Agent implements AsyncDisposable {
     world: AgentWorld,
     host: HostDefinition,
     identity: AgentIdentity,
-    ledger: Ledger | null,
+    ledgerOrSight: Ledger | (() => LedgerSight),
   ) {
+    const ledger = ledgerOrSight instanceof Ledger ? ledgerOrSight : null
     this.#world = world
     this.#host = host
     this.#identity = identity
     this.#ledger = ledger
+    this.#sight = ledgerOrSight instanceof Ledger ? null : ledgerOrSight
     this.#claims = ledger && new Claims(ledger, world.clock)
     this.#actions = ledger && new Actions(world, host.host, ledger, world.outputDir, world.log)
     this.#beacons = new Beacons(world.clock)
-    for (const definition of host.services) {
-      this.#services.set(definition.service, { definition, digest: digest(definition) })
-    }
-    for (const definition of host.hooks) {
-      this.#hooks.set(hookName(definition.service, definition.at), { definition, digest: digest(definition) })
-    }
+    this.#definitions = new Definitions(host)
     this.#voice = new Voice(world, identity.key, {
       fleet: host.fleet,
       host: host.host,
       ledger,
-      beacons: this.#beacons,
-      holder: () => this.#claims?.holder ?? null,
+      beacon: () => this.#beacons.issue(this.#claims?.turn ?? 0),
+      holder: () => (this.#claims ? this.#claims.holder : (this.#sight?.().holder ?? null)),
     })
   }
 
   /**
-   * Starts to answer for a host. Without a ledger it only observes. Throws AddressInUse when another agent answers
+   * Starts to answer for a host. With no more than a look into a ledger it only observes. Throws AddressInUse when another agent answers
    * for the host, and BrokerUnavailable.
    */
   static async open(
     world: AgentWorld,
     host: HostDefinition,
     identity: AgentIdentity,
-    ledger: Ledger | null,
+    ledger: Ledger | (() => LedgerSight),
   ): Promise<Agent> {
     const agent = new Agent(world, host, identity, ledger)
     agent.#mailbox = await world.transport.open({ agent: host.host }, (message) => agent.receive(message))
@@ -121,6 +120,7 @@ export class Agent implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort()
     await this.#mailbox?.[Symbol.asyncDispose]()
     await this.#actions?.[Symbol.asyncDispose]()
     await this.#voice.drain()
@@ -135,8 +135,12 @@ export class Agent implements AsyncDisposable {
       return this.#reject('other-host')
     }
     if (this.#handling >= commandsAtOnce) return this.#reject('overload')
+    const isRepeat = this.#repeats.hear(hash)
+    // An action is answered for each time: its answer may have been lost.
+    if (isRepeat && command.type !== 'act') return this.#reject('repeated')
     this.#handling += 1
-    const origin = { coordinator: command.body.coordinator, inReplyTo: hash }
+    const origin = { coordinator: command.body.coordinator, inReplyTo: hash, isRepeat }
+    if (command.body.head !== null) this.#ledger?.audit.hear(command.body.head)
     void this.#handle(command, origin)
       .catch((error: unknown) => {
         this.#world.log.error({ err: error, command: command.type }, 'a command could not be handled')
@@ -171,6 +175,9 @@ export class Agent implements AsyncDisposable {
     }
     switch (command.type) {
       case 'claim': {
+        // R8. Or a copy of a claim that was granted once would give the host again to a run that has long ended.
+        const stale = this.#beacons.objection(command.body.beacon, this.#claims.turn)
+        if (stale !== undefined) return this.#voice.refuse(origin, 'claim', 'beacon', stale)
         const answer = this.#claims.claim(command.body)
         if (answer.kind === 'held') {
           this.#ledger.note({
@@ -185,7 +192,10 @@ export class Agent implements AsyncDisposable {
           })
           return this.#voice.refuse(origin, 'claim', 'claimed', answer.detail)
         }
-        return this.#voice.report(origin, { definitions: this.#digestsOf(command.body.definitions) })
+        void this.#beacons.beat(() => this.#claims!.isLeased, this.#closing.signal)
+        return this.#voice.report(origin, {
+          definitions: this.#definitions.digestsOf(command.body.definitions),
+        })
       }
       case 'act':
         return this.#act(command.body, origin, this.#ledger, this.#claims, this.#actions)
@@ -221,13 +231,16 @@ export class Agent implements AsyncDisposable {
     if (record.status === 'sealed') return this.#refuseAct(act, origin, 'sealed', 'it was barred before')
     const stale = this.#beacons.objection(act.beacon)
     if (stale !== undefined) return this.#refuseAct(act, origin, 'beacon', stale)
-    const found = this.#subjectOf(act)
+    if ('boot' in act && act.boot !== this.#world.boot) {
+      return this.#refuseAct(act, origin, 'boot', 'the boot that it was to end has ended')
+    }
+    const found = this.#definitions.subjectOf(act)
     if (found === undefined) {
       return this.#refuseAct(
         act,
         origin,
         'unknown-service',
-        `${act.hook ?? act.service} is not in this agent's configuration`,
+        `${nameOf(act)} is not in this agent's configuration`,
       )
     }
     if (found.digest !== act.definition) {
@@ -238,7 +251,7 @@ export class Agent implements AsyncDisposable {
     if (await this.#isOwnBranch(found.subject)) {
       return this.#refuseAct(act, origin, 'own-branch', 'this agent itself runs inside it')
     }
-    const refusal = this.#start(act, origin, ledger, claims)
+    const refusal = this.#start(act, found.subject, origin, ledger, claims)
     if (refusal !== undefined) return this.#refuseAct(act, origin, refusal.reason, refusal.detail)
     actions.begin(act, found.subject, this.#listener(act, origin))
   }
@@ -246,6 +259,7 @@ export class Agent implements AsyncDisposable {
   /** Makes the start durable; gives why not. From here to the start of a process nothing is awaited. */
   #start(
     act: Act,
+    subject: Subject,
     origin: Origin,
     ledger: Ledger,
     claims: Claims,
@@ -265,19 +279,19 @@ export class Agent implements AsyncDisposable {
           if (ledger.record(act.action).status !== 'never-heard') {
             return { reason: 'busy', detail: 'another copy of this command came first' } as const
           }
-          if (ledger.isBusy(act.service, act.hook)) {
-            return { reason: 'busy', detail: 'an earlier action on it has not ended' } as const
+          if (ledger.isBusy(act)) {
+            return { reason: 'busy', detail: 'an earlier action has not ended' } as const
           }
           return undefined
         },
         {
           type: 'filo.action.started',
-          subject: instanceName(act.service, this.#host.host),
+          subject: subjectName(subject, this.#host.host),
           data: {
             ...labels(act),
             verb: act.verb,
             operator: act.operator,
-            ...(act.hook && { hook: act.hook }),
+            ...(act.verb === 'hook' && { hook: act.hook }),
           },
         },
       )
@@ -287,29 +301,8 @@ export class Agent implements AsyncDisposable {
     }
   }
 
-  #digestsOf(names: readonly string[]): Record<string, Sha256> {
-    const known = names.map(
-      (name) => [name, (this.#services.get(name) ?? this.#hooks.get(name))?.digest] as const,
-    )
-    return Object.fromEntries(known.filter((entry): entry is [string, Sha256] => entry[1] !== undefined))
-  }
-
-  #subjectOf(act: Pick<Act, 'verb' | 'service' | 'hook'>): { subject: Subject; digest: Sha256 } | undefined {
-    if (act.verb === 'hook') {
-      const hook = act.hook && this.#hooks.get(hookName(act.service, act.hook))
-      return hook && { subject: { kind: 'hook', definition: hook.definition }, digest: hook.digest }
-    }
-    const service = this.#services.get(act.service)
-    return (
-      service && {
-        subject: { kind: 'service', verb: act.verb, definition: service.definition },
-        digest: service.digest,
-      }
-    )
-  }
-
   async #isOwnBranch(subject: Subject): Promise<boolean> {
-    if (subject.kind === 'hook' || subject.verb === 'start') return false
+    if (subject.kind !== 'service' || subject.verb === 'start') return false
     const { manager } = subject.definition
     const its = this.#world.managers[manager.kind] as Manager
     return (await its.contains?.(manager, process.pid, AbortSignal.timeout(lookTimeoutMs))) ?? false
@@ -318,21 +311,29 @@ export class Agent implements AsyncDisposable {
   /** Finds out about what an earlier agent process of this host had started. */
   #adoptAll(): void {
     for (const open of this.#ledger?.openActions() ?? []) {
-      const found = this.#subjectOf(open)
-      const origin = { coordinator: open.coordinator, inReplyTo: open.command }
+      const found = this.#definitions.subjectOf(open)
+      const origin = { coordinator: open.coordinator, inReplyTo: open.command, isRepeat: false }
       const isSameBoot = open.boot === this.#world.boot
+      if (open.verb === 'halt' && !isSameBoot) this.#claims?.lapse()
       const elapsedMs = isSameBoot
         ? this.#world.clock.sinceBoot() - open.startedAtMs
         : Number.POSITIVE_INFINITY
       if (found === undefined) {
-        const reason = `${open.service} is no longer in this agent's configuration; what its ${open.verb} came to is not known`
+        const reason = `${nameOf(open)} is no longer in this agent's configuration; what its ${open.verb} came to is not known`
         this.#ledger!.finish(
           open.action,
           { outcome: 'unproven', reason, durationMs: 0 },
           {
             type: 'filo.action.finished',
-            subject: instanceName(open.service, this.#host.host),
-            data: { outcome: 'unknown', reason, ...labels(open), operator: open.operator },
+            subject:
+              open.service === undefined ? this.#host.host : instanceName(open.service, this.#host.host),
+            data: {
+              ...labels(open),
+              outcome: 'unknown',
+              operator: open.operator,
+              ending: 'unproven',
+              reason,
+            },
           },
         )
       } else this.#actions!.adopt(open, found.subject, elapsedMs, this.#listener(open, origin))
@@ -349,7 +350,9 @@ export class Agent implements AsyncDisposable {
   async #observe(names: readonly string[], settle: boolean): Promise<Sighted[]> {
     const { observer, clock } = this.#world
     const askedMs = clock.now()
-    const known = names.map((name) => this.#services.get(name)).filter((service) => service !== undefined)
+    const known = names
+      .map((name) => this.#definitions.service(name))
+      .filter((service) => service !== undefined)
     const definitions = known.map(({ definition }) => definition)
     const looked = settle
       ? await observer.lookSettled(definitions)
@@ -367,9 +370,16 @@ export class Agent implements AsyncDisposable {
     }))
   }
 
+  #owesStart(definition: ServiceDefinition): boolean {
+    if (this.#actions !== null) return this.#actions.owesStart(definition)
+    const its = this.#world.managers[definition.manager.kind] as Manager
+    const mayOwe = its.owesStart?.(definition.manager) ?? false
+    return mayOwe && this.#sight!().stoppedHere.has(definition.service)
+  }
+
   /** What runs although its start is owed: whoever looks should know that it lacks something. */
   #withDebt(definition: ServiceDefinition, observation: Observation): Observation {
-    if (observation.state !== 'running' || !this.#actions?.owesStart(definition)) return observation
+    if (observation.state !== 'running' || !this.#owesStart(definition)) return observation
     const warning =
       'it was stopped by Filo and started by another hand: what that stop had stopped beside it is resumed only by ' +
       `a start through Filo, which does no harm to what runs. Type: filo start ${definition.service}`

@@ -17,6 +17,7 @@ export class Claims {
   readonly #clock: Clock
   #holder: Holder | null
   #leaseUntilMs: number
+  #turn = 0
 
   constructor(ledger: Ledger, clock: Clock) {
     this.#ledger = ledger
@@ -28,6 +29,16 @@ export class Claims {
 
   get holder(): Holder | null {
     return this.#holder
+  }
+
+  /** Another number each time that the host is given or given back. */
+  get turn(): number {
+    return this.#turn
+  }
+
+  /** Whether somebody holds the host and has been heard of lately. */
+  get isLeased(): boolean {
+    return this.#holder !== null && this.#clock.sinceBoot() <= this.#leaseUntilMs
   }
 
   claim(claim: Claim): ClaimAnswer {
@@ -52,6 +63,7 @@ export class Claims {
       },
       (granted) => grantEvent(granted, claim, holder),
     )
+    this.#turn += 1
     this.#renew()
     return { kind: 'granted', holder: this.#holder }
   }
@@ -77,6 +89,12 @@ export class Claims {
       data: { run, operator, outcome: 'success' },
     })
     this.#holder = null
+    this.#turn += 1
+  }
+
+  /** The holder had the host halted, and is done with it: whoever asks next may have it. */
+  lapse(): void {
+    this.#leaseUntilMs = Number.NEGATIVE_INFINITY
   }
 
   #renew(): void {

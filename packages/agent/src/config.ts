@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { HostDefinition, parseSigningKey, parseVerifyingKey } from '@filo/protocol'
+import { HostDefinition, parseSigningKey, parseVerifyingKey, readSecrets } from '@filo/protocol'
 import { parseDocument } from 'yaml'
 import * as z from 'zod'
 import type { AgentIdentity } from './agent.ts'
@@ -14,6 +14,8 @@ export const AgentConfig = z.strictObject({
   key: z.string().min(1),
   /** The public keys (PEM) of the coordinators that this agent obeys. */
   trusted: z.array(z.string()).min(1),
+  /** A file with the secrets of this host, one a line: they are in nothing that the agent writes or says. */
+  secrets: z.string().startsWith('/').optional(),
 })
 export type AgentConfig = z.infer<typeof AgentConfig>
 
@@ -26,6 +28,7 @@ export interface ReadConfig {
   readonly broker: readonly string[]
   readonly definition: HostDefinition
   readonly identity: AgentIdentity
+  readonly secrets: readonly string[]
 }
 
 /** Reads an agent's configuration and keys. Throws ConfigurationError. */
@@ -38,14 +41,32 @@ export function readConfig(file: string): ReadConfig {
       `${file} is no agent configuration:\n${z.prettifyError(parsed.error)}\nWrite it anew with: filo agent-config HOST`,
     )
   }
-  const { broker, key, trusted, ...definition } = parsed.data
+  const { broker, key, trusted, secrets, ...definition } = parsed.data
   const keyFile = resolve(dirname(file), key)
   const trustedKeys = trusted.map((pem, at) =>
     readKey(`${file}: trusted[${at}]`, () => parseVerifyingKey(pem)),
   )
   const byId = new Map(trustedKeys.map((trustedKey) => [trustedKey.id, trustedKey]))
   const signing = readKey(keyFile, () => parseSigningKey(readText(keyFile, "the agent's private key")))
-  return { broker, definition, identity: { key: signing, trusted: (id) => byId.get(id) } }
+  return {
+    broker,
+    definition,
+    identity: { key: signing, trusted: (id) => byId.get(id) },
+    secrets: secrets === undefined ? [] : secretsIn(secrets),
+  }
+}
+
+function secretsIn(file: string): string[] {
+  try {
+    return readSecrets(file)
+  } catch (error) {
+    throw new ConfigurationError(
+      `${(error as Error).message}\nPut it right, one secret a line, or leave it empty`,
+      {
+        cause: error,
+      },
+    )
+  }
 }
 
 function readKey<Key>(where: string, read: () => Key): Key {

@@ -76,6 +76,11 @@ describe('look', () => {
     const { exit } = await look(['/nonexistent/program'], { signal: never, timeoutMs: 1000 })
     expect(describeExit(exit)).toBe('cannot be started: spawn /nonexistent/program ENOENT')
   })
+
+  test('says that the system takes no such arguments instead of throwing', async () => {
+    const { exit } = await look(['/bin/true', 'x'.repeat(200_000)], { signal: never, timeoutMs: 1000 })
+    expect(describeExit(exit)).toBe('cannot be started: spawn E2BIG')
+  })
 })
 
 describe('act', () => {
@@ -195,14 +200,16 @@ describe('act', () => {
 
   test('a script outlives kill -9 of the agent in its middle, and its output too', async () => {
     const exec = JSON.stringify(new URL('exec.ts', import.meta.url).href)
+    const protocol = JSON.stringify(new URL('../../protocol/src/index.ts', import.meta.url).href)
     const outputFile = join(dir.path, 'output.log')
     const agent = spawn(process.execPath, [
       '--input-type=module',
       '-e',
       `
       import { act } from ${exec}
+      import { Redactor } from ${protocol}
       await act(['/bin/sh', '-c', 'echo up; while [ ! -e ${dir.path}/go ]; do sleep 0.02; done; echo on; echo done'], {
-        signal: new AbortController().signal, onLine: () => {}, outputFile: '${outputFile}',
+        signal: new AbortController().signal, onLine: () => {}, outputFile: '${outputFile}', redactor: new Redactor(),
         onProcess: (group) => process.stdout.write(JSON.stringify(group) + '\\n'),
       })`,
     ])

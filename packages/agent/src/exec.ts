@@ -1,18 +1,22 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
 import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Output } from '@filo/protocol'
-import { execa } from 'execa'
 import type { Act, ProcessGroup } from './managers/manager.ts'
 import { OutputFile } from './output-file.ts'
 import { printable } from './printable.ts'
 import { isGroupAlive, killGroup } from './process-group.ts'
 import { startTicks } from './process-table.ts'
 
-// The only file of the agent that starts a process.
+// The only file of the agent that starts a process, by Node's own means: a library around them costs as much processor
+// time again as the start itself.
 //
 // Every process begins a session and a process group of its own, so that it is ended with all that it started, and
-// never together with the agent. It does not leave the agent's cgroup: where systemd runs the agent, the agent's
-// unit says KillMode=process, or a restart of the agent would end the services that it started.
+// never together with the agent. Scripts besides leave the agent's control group where they can (scope.ts): systemd
+// ends units by that.
 
 /** How a process ended. Not being able to start is one of the ways, not an exception. */
 export type Exit =
@@ -64,14 +68,15 @@ export async function look(
   argv: readonly string[],
   { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
 ): Promise<Looked> {
-  const timeUp = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
-  if (timeUp.aborted) return { exit: { kind: 'aborted', survived: false }, stdout: '', stderr: '' }
-  const child = spawn(argv, 'pipe', { LC_ALL: 'C' })
-  const streams = [child.stdout, child.stderr].filter((stream) => stream !== null).map(capture)
-  const exit = await watch(child, groupOf(child), timeUp, 'SIGKILL')
-  // Not to be waited for by a process that is done: a `filo` with agents of its own would end that much later.
-  const drained = delay(drainMs, undefined, { ref: false })
-  await Promise.race([Promise.all(streams.map(({ ended }) => ended)), drained])
+  if (signal.aborted) return { exit: { kind: 'aborted', survived: false }, stdout: '', stderr: '' }
+  const child = begin(argv, 'pipe', { LC_ALL: 'C' })
+  if (!isBegun(child)) return { exit: child, stdout: '', stderr: '' }
+  // There are none where the agent has no descriptor left.
+  const streams = [child.stdout, child.stderr]
+    .filter((stream) => stream !== null && stream !== undefined)
+    .map(capture)
+  const exit = await watch(child, groupOf(child), signal, 'SIGKILL', timeoutMs)
+  await drain(streams.map(({ ended }) => ended))
   const [stdout = '', stderr = ''] = streams.map(({ close }) => close())
   return { exit, stdout, stderr }
 }
@@ -83,7 +88,7 @@ export async function look(
  */
 export async function act(argv: readonly string[], action: Act): Promise<Acted> {
   const startedAt = performance.now()
-  const output = await OutputFile.open(action.outputFile, action.onLine)
+  const output = OutputFile.open(action.outputFile, action.redactor, action.onLine)
   try {
     const exit = await runIn(output, argv, action)
     return { exit, output: await output.close(), durationMs: performance.now() - startedAt }
@@ -95,8 +100,14 @@ export async function act(argv: readonly string[], action: Act): Promise<Acted> 
 
 async function runIn(output: OutputFile, argv: readonly string[], action: Act): Promise<Exit> {
   if (action.signal.aborted) return { kind: 'aborted', survived: false }
-  const child = spawn(argv, output.fd, { LANG: 'C.UTF-8' })
+  const missing = objectionTo(argv[0]!)
+  if (missing !== undefined) return missing
+  const child = begin([...gate, ...argv], output.fd, { LANG: 'C.UTF-8' }, ['pipe'])
+  if (!isBegun(child)) return child
   const group = groupOf(child)
+  const opener = child.stdio[3] as Writable
+  // A script that was killed before it began.
+  opener.on('error', () => {})
   try {
     if (group !== undefined) action.onProcess(group)
   } catch (error) {
@@ -104,48 +115,83 @@ async function runIn(output: OutputFile, argv: readonly string[], action: Act): 
     await endGroup(group!, 'SIGKILL')
     throw error
   }
+  opener.end('\n')
   return await watch(child, group, action.signal, 'SIGTERM')
 }
 
-type Child = ReturnType<typeof spawn>
+/**
+ * What is put before the argv of what changes something: it waits for a line before it becomes that, so that its
+ * process group is noted first. Where the agent dies before, the line never comes, and nothing has run; or a successor
+ * would look for a script of which nothing tells, and take for over what has just begun.
+ */
+const gate = ['/bin/sh', '-c', 'read -r _ <&3 && exec "$@" 3<&-', 'sh'] as const
 
-function spawn([file, ...args]: readonly string[], output: 'pipe' | number, locale: Record<string, string>) {
-  // execa hands any descriptor on to the process, but its types know only the first nine.
-  const stdio = output as 'pipe' | 3
-  return execa(file!, args, {
-    stdin: 'ignore',
-    stdout: stdio,
-    stderr: stdio,
-    // Nothing of the agent's own environment: it may hold the broker's password, and a service should start here
-    // as it starts at boot.
-    env: { PATH: path, HOME: homedir(), ...locale },
-    extendEnv: false,
-    cwd: '/',
-    // Node can begin a process group only together with a session (setsid(2)).
-    detached: true,
-    cleanup: false,
-    buffer: false,
-    reject: false,
-  })
+/** Why a program cannot be started, in the kernel's words: behind the gate it would be told by the shell's. */
+function objectionTo(program: string): NotStarted | undefined {
+  const places = program.includes('/') ? [program] : path.split(':').map((dir) => join(dir, program))
+  let objection: NodeJS.ErrnoException | undefined
+  for (const place of places) {
+    try {
+      accessSync(place, constants.X_OK)
+      return undefined
+    } catch (error) {
+      objection = error as NodeJS.ErrnoException
+    }
+  }
+  return notStarted({ ...objection!, message: `${program}: ${objection!.code}` })
+}
+
+/** Most of what keeps a process from starting is told by its `error` event; some of it at once. */
+function begin(
+  [file, ...args]: readonly string[],
+  output: 'pipe' | number,
+  locale: Record<string, string>,
+  more: readonly 'pipe'[] = [],
+): ChildProcess | NotStarted {
+  try {
+    return spawn(file!, args, {
+      stdio: ['ignore', output, output, ...more],
+      // Nothing of the agent's own environment: it may hold the broker's password, and a service should start here
+      // as it starts at boot.
+      env: { PATH: path, HOME: homedir(), ...locale },
+      cwd: '/',
+      // Node can begin a process group only together with a session (setsid(2)).
+      detached: true,
+    })
+  } catch (error) {
+    return notStarted(error as NodeJS.ErrnoException)
+  }
+}
+
+type NotStarted = Extract<Exit, { kind: 'not-started' }>
+
+function notStarted({ code = 'unknown error', message }: NodeJS.ErrnoException): NotStarted {
+  return { kind: 'not-started', code, error: printable(message) }
+}
+
+function isBegun(child: ChildProcess | NotStarted): child is ChildProcess {
+  return !('kind' in child)
 }
 
 /** Read before the event loop turns: until then even a process that has ended is a zombie and keeps its number. */
-function groupOf(child: Child): ProcessGroup | undefined {
+function groupOf(child: ChildProcess): ProcessGroup | undefined {
   const ticks = child.pid === undefined ? undefined : startTicks(child.pid)
   return ticks === undefined ? undefined : { pgid: child.pid!, startTicks: ticks }
 }
 
-/** The end of the leader, or of the group where the signal aborts before. */
+/** The end of the leader, or of the group where the signal aborts before, or the time is up. */
 async function watch(
-  child: Child,
+  child: ChildProcess,
   group: ProcessGroup | undefined,
   signal: AbortSignal,
   first: 'SIGTERM' | 'SIGKILL',
+  timeoutMs?: number,
 ): Promise<Exit> {
   const ended = endOf(child)
   if (group === undefined) return await ended
   const aborted = Promise.withResolvers<'aborted'>()
   const onAbort = (): void => aborted.resolve('aborted')
+  const timer = timeoutMs === undefined ? undefined : setTimeout(onAbort, timeoutMs)
   signal.addEventListener('abort', onAbort, { once: true })
   if (signal.aborted) onAbort()
   try {
@@ -153,20 +199,19 @@ async function watch(
     if (exit !== 'aborted') return exit
     return { kind: 'aborted', survived: !(await endGroup(group, first)) }
   } finally {
+    clearTimeout(timer)
     signal.removeEventListener('abort', onAbort)
   }
 }
 
-async function endOf(child: Child): Promise<Exit> {
-  if (child.pid === undefined) {
-    const result = await child
-    const code = result.code ?? 'unknown error'
-    return { kind: 'not-started', code, error: printable(result.originalMessage ?? code) }
-  }
-  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
-    child.nodeChildProcess.once('exit', (...ending) => resolve(ending))
+function endOf(child: ChildProcess): Promise<Exit> {
+  return new Promise((resolve) => {
+    child.on('error', (error) => resolve(notStarted(error)))
+    child.once('exit', (code, signal) => {
+      if (code === null) resolve({ kind: 'killed', signal: signal ?? 'a signal' })
+      else resolve({ kind: 'exited', code })
+    })
   })
-  return code === null ? { kind: 'killed', signal: signal ?? 'a signal' } : { kind: 'exited', code }
 }
 
 /** Ends a group; true when nothing of it is left. Bounded: a process in uninterruptible sleep obeys nobody. */
@@ -186,6 +231,15 @@ async function isGone(group: ProcessGroup, boundMs: number): Promise<boolean> {
     await delay(lookAgainMs)
   }
   return true
+}
+
+/** Waits for the rest of a process's output, but not for ever. */
+async function drain(ends: readonly Promise<void>[]): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  // Not to be waited for by a process that is done: a `filo` with agents of its own would end that much later.
+  const timer = setTimeout(resolve, drainMs).unref()
+  await Promise.race([Promise.all(ends), promise])
+  clearTimeout(timer)
 }
 
 /** Keeps the beginning of a stream and reads the rest away, so that the process is never held up by us. */

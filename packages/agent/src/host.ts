@@ -1,25 +1,33 @@
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { randomUUID } from 'node:crypto'
-import { relay, systemClock, type HostDefinition, type Transport } from '@filo/protocol'
+import { Redactor, Relay, systemClock, type HostDefinition, type Transport } from '@filo/protocol'
 import type { Logger } from 'pino'
 import { Agent, type AgentIdentity } from './agent.ts'
 import * as exec from './exec.ts'
+import { readLedger } from './ledger-reader.ts'
 import { Ledger } from './ledger.ts'
 import { createManagers } from './managers/all.ts'
 import { Observer } from './observer.ts'
 import { probeReady } from './probe.ts'
 import { isGroupAlive, isLeaderAlive, killGroup } from './process-group.ts'
+import { noScopes, openScopes } from './scope.ts'
 
 export interface HostOptions {
   readonly definition: HostDefinition
   readonly identity: AgentIdentity
   readonly transport: Transport
-  /** Where the ledger and the output of services are; null for an agent that only observes. */
-  readonly stateDir: string | null
+  /** Where the ledger and the output of services are. */
+  readonly stateDir: string
+  /** Whether the agent acts, and has the ledger to itself; else it only observes. */
+  readonly isActing: boolean
   /** Whether events go to the transport's event log. */
   readonly isRelayed: boolean
   readonly log: Logger
+  /** Knows the host's secrets; by default only what secrets look like. */
+  readonly redactor?: Redactor
+  /** The boot that the host is in. */
+  readonly boot: string
 }
 
 /** A host that is answered for. */
@@ -33,34 +41,46 @@ export interface OpenHost extends AsyncDisposable {
  * touches no service: what it started lives on, and what it was doing is found out about by its successor.
  */
 export async function openHost(options: HostOptions): Promise<OpenHost> {
-  const { definition, identity, transport, stateDir, log } = options
+  const { definition, identity, transport, stateDir, isActing, log, redactor = new Redactor() } = options
   const managers = createManagers()
-  const outputDir = stateDir === null ? '' : join(stateDir, 'output')
-  if (stateDir !== null) mkdirSync(outputDir, { recursive: true, mode: 0o700 })
+  const outputDir = join(stateDir, 'output')
+  const ledgerFile = join(stateDir, 'ledger.db')
+  if (isActing) mkdirSync(outputDir, { recursive: true, mode: 0o700 })
   await using stack = new AsyncDisposableStack()
-  const ledger =
-    stateDir === null
-      ? null
-      : stack.use(Ledger.open(join(stateDir, 'ledger.db'), definition.host, systemClock, randomUUID))
+  const ledger = isActing
+    ? stack.use(Ledger.open(ledgerFile, definition.host, systemClock, randomUUID, redactor))
+    : null
   if (ledger !== null && options.isRelayed) {
-    const ending = new AbortController()
-    const relaying = relay(ledger.audit, transport, ending.signal)
-    stack.defer(async () => {
-      ending.abort()
-      await relaying
-    })
+    stack.use(new Relay(ledger.audit, transport))
+  }
+  const scopes = isActing ? await openScopes() : noScopes
+  if (scopes.why !== undefined) {
+    log.warn(
+      { why: scopes.why },
+      'scripts share the control group of the agent: its unit needs KillMode=process',
+    )
   }
   const world = {
     clock: systemClock,
     observer: new Observer(managers, probeReady, systemClock),
     managers,
-    processes: { act: exec.act, look: exec.look, isGroupAlive, isLeaderAlive, killGroup },
+    processes: {
+      act: exec.act,
+      look: exec.look,
+      isGroupAlive,
+      isLeaderAlive,
+      killGroup,
+      scopeFor: scopes.argvFor,
+    },
     transport,
     log,
-    boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    redactor,
+    boot: options.boot,
     outputDir,
   }
-  const { rejected } = stack.use(await Agent.open(world, definition, identity, ledger))
+  const { rejected } = stack.use(
+    await Agent.open(world, definition, identity, ledger ?? (() => readLedger(ledgerFile))),
+  )
   const disposal = stack.move()
   return { rejected, [Symbol.asyncDispose]: () => disposal.disposeAsync() }
 }

@@ -1,4 +1,5 @@
 export type { AgentIdentity } from './agent.ts'
 export { AgentConfig } from './config.ts'
 export { openHost, type OpenHost } from './host.ts'
+export { openLog } from './log.ts'
 export { LedgerInUse } from './ledger.ts'

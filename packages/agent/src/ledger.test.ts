@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
-import { systemClock, type Act } from '@filo/protocol'
+import { Database, systemClock, type Act } from '@filo/protocol'
 import { expect, onTestFinished, test } from 'vitest'
+import { aDraft } from '../../protocol/src/testing-audit.ts'
 import { tempDir } from '../../../test/support/temp-dir.ts'
-import { Ledger, LedgerInUse } from './ledger.ts'
+import { Ledger, ledgerSchema, LedgerInUse } from './ledger.ts'
 
 const run = 'r20260101-000000-test'
-const event = { type: 'filo.test', subject: run, data: {} }
+const event = aDraft(run)
 
 function makePath(): string {
   const dir = tempDir()
@@ -26,6 +26,7 @@ function act(grant: number): Act {
     coordinator: randomUUID(),
     operator: 'x',
     nonce: randomUUID(),
+    head: null,
     run,
     step: 'stop web@h1',
     action: randomUUID(),
@@ -89,12 +90,13 @@ test('what may have been forgotten is not barred, for it may have started', () =
   }
   {
     // As many more as a ledger remembers, sent under a later grant.
-    using db = new DatabaseSync(path)
-    db.exec(`
+    using db = Database.open(path, { schema: ledgerSchema })
+    const insert = `
       with recursive n (i) as (select 1 union all select i + 1 from n where i < 10000)
       insert into action (id, run, grant_number, step, verb, service, coordinator, operator, command, boot, started_at_ms, status)
       select 'action ' || i, '', 2, '', '', '', '', '', '', '', 0, 'sealed' from n
-    `)
+    `
+    db.transaction(() => db.sql.exec(insert))
   }
   using ledger = open(path)
   ledger.seal(randomUUID(), run, 2, event)

@@ -1,12 +1,11 @@
-import { AddressInUse, BrokerUnavailable, openTransport } from '@filo/protocol'
+import { AddressInUse, BrokerUnavailable, DamagedDatabase, readBootId } from '@filo/protocol'
 import { Command, CommanderError } from 'commander'
-import { pino } from 'pino'
 import { ConfigurationError, readConfig } from './config.ts'
-import { openHost } from './host.ts'
 import { LedgerInUse } from './ledger.ts'
+import { serve } from './serve.ts'
 
 /** Exit codes of sysexits(3), as DESIGN section 9 uses them. */
-const exitCodes = { usage: 64, unavailable: 69, inUse: 75, configuration: 78 } as const
+const exitCodes = { usage: 64, damaged: 65, unavailable: 69, inUse: 75, configuration: 78 } as const
 
 /** `filo-agent`: answers for one host until it is told to end. Logs are JSON lines on standard output. */
 async function main(): Promise<void> {
@@ -18,47 +17,33 @@ async function main(): Promise<void> {
     .exitOverride()
     .parse()
   const { config, state, check } = program.opts<{ config: string; state: string; check?: true }>()
-  const { broker, definition, identity } = readConfig(config)
+  const read = readConfig(config)
   if (check) {
-    const { host, services, hooks } = definition
+    const { host, services, hooks } = read.definition
     process.stdout.write(`${config}: fine; ${host}, services: ${services.length}, hooks: ${hooks.length}\n`)
     return
   }
-  const log = pino(
-    {
-      base: { host: definition.host },
-      // For whoever reads the journal at night: the time of day, and the level as a word.
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    pino.destination({ sync: true }),
-  )
-  const ending = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort(signal))
-  await using transport = await openTransport(broker, { name: `filo-agent ${definition.host}` })
-  transport.onStatus((status) => log[status.kind === 'connected' ? 'info' : 'warn'](status, 'broker'))
-  await using _agent = await openHost({
-    definition,
-    identity,
-    transport,
-    log,
-    stateDir: state,
-    isRelayed: true,
-  })
-  log.info({ services: definition.services.length, key: identity.key.id }, 'answering')
-  await new Promise<void>((resolve) => {
-    ending.signal.addEventListener('abort', () => resolve(), { once: true })
-    if (ending.signal.aborted) resolve()
-  })
-  log.info({ signal: ending.signal.reason }, 'ending; services stay as they are')
+  await serve(read, state, readBootId())
 }
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage
   if (error instanceof ConfigurationError) return exitCodes.configuration
+  if (error instanceof DamagedDatabase) return exitCodes.damaged
   if (error instanceof BrokerUnavailable) return exitCodes.unavailable
   if (error instanceof LedgerInUse || error instanceof AddressInUse) return exitCodes.inUse
   return 1
+}
+
+/** The errors that are told without a stack. */
+function wordsOf(error: Error): string {
+  if (!(error instanceof DamagedDatabase)) return error.message
+  return (
+    `${error.message}\n` +
+    'What this agent did can no longer be told from its ledger, so it does nothing and answers nothing. Nothing was changed in it.\n' +
+    `See whether the disk is failing; then move the ledger away (mv ${error.path}* to another directory) and start the agent: ` +
+    'it begins a new one. What runs had asked of this host stays unknown to them until somebody looks: filo show RUN'
+  )
 }
 
 try {
@@ -68,7 +53,7 @@ try {
   const isExpected = process.exitCode !== 1
   if (!(error instanceof CommanderError)) {
     process.stderr.write(
-      `filo-agent: ${isExpected ? (error as Error).message : String((error as Error).stack)}\n`,
+      `filo-agent: ${isExpected ? wordsOf(error as Error) : String((error as Error).stack)}\n`,
     )
   }
 }

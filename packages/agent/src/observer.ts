@@ -2,6 +2,7 @@ import {
   cut,
   judge,
   limits,
+  type Act,
   type Clock,
   type Goal,
   type ManagerDefinition,
@@ -146,7 +147,7 @@ export function isSame(one: Observation, other: Observation): boolean {
  */
 export function underWay(
   seen: Observation,
-  actions: readonly { readonly verb: 'start' | 'stop' | 'hook' }[] = [],
+  actions: readonly { readonly verb: Act['verb'] }[] = [],
 ): Observation {
   const isStarting = seen.live === 'no' && actions.some(({ verb }) => verb === 'start')
   if (isStarting) {

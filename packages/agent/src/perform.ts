@@ -8,6 +8,7 @@ import {
   type Observation,
   type Outcome,
   type Output,
+  type Redactor,
   type ServiceDefinition,
 } from '@filo/protocol'
 import { Deadline } from './deadline.ts'
@@ -30,6 +31,8 @@ export interface Processes {
   /** Whether the process that began the group still runs, as a script does that has not returned. */
   isLeaderAlive(group: ProcessGroup): boolean
   killGroup(group: ProcessGroup, signal: NodeJS.Signals): boolean
+  /** What to put before the argv of a service's script: see scope.ts. */
+  scopeFor(service: string): readonly string[]
 }
 
 export interface Stage {
@@ -37,6 +40,8 @@ export interface Stage {
   readonly observer: Observer
   readonly managers: Managers
   readonly processes: Processes
+  /** Washes secrets out of what services print. */
+  readonly redactor: Redactor
 }
 
 /** What the one who asked for an action hears of it before its ending. */
@@ -113,18 +118,21 @@ export async function adopt(
 
 /** Runs a hook to its end. */
 export async function performHook(
-  { clock, processes }: Stage,
+  { clock, processes, redactor }: Stage,
   hook: HookDefinition,
   task: Omit<Task, 'definition' | 'verb' | 'isOwed'>,
 ): Promise<Ending> {
   const startedAt = clock.now()
   using deadline = new Deadline(clock, startedAt, hook.timeoutMs, task.signal)
   task.onPhase('acting')
-  const acted = await processes.act(hook.run, {
+  const scope = processes.scopeFor(hook.service)
+  const acted = await processes.act([...scope, ...hook.run], {
     signal: deadline.signal,
     onLine: task.onLine,
     onProcess: task.onProcess,
     outputFile: task.outputFile,
+    redactor,
+    scope,
   })
   const durationMs = clock.now() - startedAt
   const { exit, output } = acted
@@ -223,12 +231,14 @@ class Watch {
       const timeIsUp = deadline.signal.aborted
       if (!isUnderWay && (timeIsUp || missed === 'interrupted' || this.#isHopeless(seen))) {
         // A state that is right but has not settled is waited for even now: it takes no longer than `settle`.
-        if (judge(seen, this.goal, 0) !== 'proves') return this.#conclude(seen, missed, timeIsUp)
+        if (judge(seen, this.goal, 0) !== 'proves') return this.#conclude(seen, missed, deadline)
       }
       if (timeIsUp && isUnderWay && !saidOverdue) {
         saidOverdue = true
         this.#task.onPhase('overdue')
-        this.#task.onOverdue(this.end('overdue', `time is up and it is not over: ${this.#tell(seen)}`))
+        this.#task.onOverdue(
+          this.end('overdue', `${deadline.words}, and it is not over: ${this.#tell(seen)}`),
+        )
       }
       if (!saidOverdue) this.#task.onPhase(judge(seen, this.goal, 0) === 'proves' ? 'settling' : 'waiting')
       const settleLeftMs =
@@ -251,10 +261,11 @@ class Watch {
     }
   }
 
-  #conclude(seen: Observation, missed: 'failed' | 'interrupted', timeIsUp: boolean): Ending {
+  #conclude(seen: Observation, missed: 'failed' | 'interrupted', deadline: Deadline): Ending {
     if (judge(seen, this.goal, 0) === 'silent' && seen.state !== 'missing')
       return this.end('unproven', seen.detail)
-    const late = timeIsUp && missed === 'failed' ? `not ${this.goal} when its time was up: ` : ''
+    const isLate = deadline.signal.aborted && missed === 'failed'
+    const late = isLate ? `not ${this.goal} when ${deadline.words}: ` : ''
     return this.end(missed, `${late}${this.#tell(seen)}`)
   }
 
@@ -299,6 +310,8 @@ async function request(stage: Stage, task: Task, watch: Watch, signal: AbortSign
       task.onProcess(group)
     },
     outputFile: task.outputFile,
+    redactor: stage.redactor,
+    scope: stage.processes.scopeFor(definition.service),
   }
   const manager = stage.managers[definition.manager.kind] as Manager
   try {

@@ -3,15 +3,18 @@ import {
   cut,
   limits,
   noHead,
+  redactAnswer,
   NobodyThere,
   seal,
   type Act,
   type Answer,
+  type Beacon,
   type Clock,
   type CommandType,
   type Ending,
   type Holder,
   type Progress,
+  type Redactor,
   type Refusal,
   type Report,
   type Sha256,
@@ -19,13 +22,14 @@ import {
   type Transport,
 } from '@filo/protocol'
 import type { Logger } from 'pino'
-import type { Beacons } from './beacon.ts'
 import type { Ledger } from './ledger.ts'
 
 /** What an answer goes back to. */
 export interface Origin {
   readonly coordinator: string
   readonly inReplyTo: Sha256
+  /** Whether the same command was answered before. */
+  readonly isRepeat: boolean
 }
 
 /** Who speaks. */
@@ -33,7 +37,7 @@ export interface Speaker {
   readonly fleet: string
   readonly host: string
   readonly ledger: Ledger | null
-  readonly beacons: Beacons
+  readonly beacon: () => Beacon
   readonly holder: () => Holder | null
 }
 
@@ -46,6 +50,7 @@ export class Voice {
     readonly clock: Clock
     readonly boot: string
     readonly log: Logger
+    readonly redactor: Redactor
   }
   readonly #key: SigningKey
   readonly #speaker: Speaker
@@ -59,6 +64,7 @@ export class Voice {
       readonly clock: Clock
       readonly boot: string
       readonly log: Logger
+      readonly redactor: Redactor
     },
     key: SigningKey,
     speaker: Speaker,
@@ -96,7 +102,10 @@ export class Voice {
     detail: string,
     about: { readonly action?: string; readonly sealed: boolean } = { sealed: false },
   ): void {
-    this.#world.log.warn({ refused, reason, detail, ...about }, 'refused')
+    // Every coordinator's first claim of a host is refused, so that it learns a beacon; and whoever floods the mailbox
+    // with copies must not fill the disk with our words about them.
+    const isUsual = origin.isRepeat || (refused === 'claim' && reason === 'beacon')
+    this.#world.log[isUsual ? 'debug' : 'warn']({ refused, reason, detail, ...about }, 'refused')
     const holder = this.#speaker.holder()
     const body = { ...this.#common(origin), refused, reason, detail: cut(detail), ...about, holder }
     this.#say({ type: 'refusal', body })
@@ -108,7 +117,7 @@ export class Voice {
   }
 
   #common({ coordinator, inReplyTo }: Origin) {
-    const { fleet, host, ledger, beacons } = this.#speaker
+    const { fleet, host, ledger, beacon } = this.#speaker
     return {
       fleet,
       host,
@@ -118,7 +127,7 @@ export class Voice {
       boot: this.#world.boot,
       ledger: ledger?.id ?? null,
       answer: ++this.#answers,
-      beacon: beacons.issue(),
+      beacon: beacon(),
       clock: this.#world.clock.wall().toISOString(),
       head: ledger?.audit.head() ?? noHead,
     }
@@ -126,7 +135,7 @@ export class Voice {
 
   /** One that is lost is asked for again: the ledger has it. */
   #say(answer: Answer): void {
-    const { bytes } = seal(fitted(answer), this.#key)
+    const { bytes } = seal(fitted(redactAnswer(answer, this.#world.redactor)), this.#key)
     const sending = this.#world.transport
       .send({ coordinator: answer.body.coordinator }, bytes)
       .catch((error: unknown) => {

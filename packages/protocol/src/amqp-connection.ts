@@ -31,6 +31,8 @@ export interface Link {
   readonly lost: Promise<string>
   /** Ends the connection (C2). */
   fail(reason: string): void
+  /** What is written from now on until the event loop has turned leaves in one piece. */
+  gather(this: void): void
 }
 
 interface Waiter<Session> {
@@ -199,7 +201,29 @@ export class LastingConnection<Session> implements AsyncDisposable {
     model.on('close', (error) => end(explain(error ?? cause ?? new Error('closed by the broker'))))
     model.on('blocked', (reason) => this.#report({ kind: 'blocked', reason }))
     model.on('unblocked', () => this.#report({ kind: 'connected' }))
-    return { model, lost, fail: (reason) => end(cause === undefined ? reason : explain(cause)) }
+    return {
+      model,
+      lost,
+      fail: (reason) => end(cause === undefined ? reason : explain(cause)),
+      gather: gatherer(streamOf(model)),
+    }
+  }
+}
+
+/** amqplib hands each message to the socket by itself, and each would be a system call and a packet. */
+function gatherer(stream: Duplex): () => void {
+  let isGathering = false
+  return () => {
+    if (isGathering) return
+    isGathering = true
+    stream.cork()
+    // amqplib writes in the turn after that of the call.
+    setImmediate(() =>
+      setImmediate(() => {
+        isGathering = false
+        stream.uncork()
+      }),
+    )
   }
 }
 

@@ -19,9 +19,12 @@ interface Unconfirmed {
   returned: boolean
 }
 
+/** What publishing needs of one connection. */
+type PublishingSession = { readonly channel: ConfirmChannel } & Pick<Link, 'gather'>
+
 /** The connection that publishes: one channel in confirm mode, with any number of messages in flight. */
 export class AmqpPublisher implements AsyncDisposable {
-  readonly #connection: LastingConnection<ConfirmChannel>
+  readonly #connection: LastingConnection<PublishingSession>
   readonly #confirmTimeoutMs: number
   readonly #unconfirmed: Map<string, Unconfirmed>
   readonly #publishing = new Set<Promise<void>>()
@@ -29,7 +32,7 @@ export class AmqpPublisher implements AsyncDisposable {
   #closed = false
 
   private constructor(
-    connection: LastingConnection<ConfirmChannel>,
+    connection: LastingConnection<PublishingSession>,
     unconfirmed: Map<string, Unconfirmed>,
     confirmTimeoutMs: number,
   ) {
@@ -44,7 +47,7 @@ export class AmqpPublisher implements AsyncDisposable {
     report: (status: TransportStatus) => void,
   ): Promise<AmqpPublisher> {
     const unconfirmed = new Map<string, Unconfirmed>()
-    const setUp = async (link: Link): Promise<ConfirmChannel> => {
+    const setUp = async (link: Link): Promise<PublishingSession> => {
       const channel = await link.model.createConfirmChannel()
       failWith(link, channel)
       // A message that is returned is confirmed too, afterwards.
@@ -53,7 +56,7 @@ export class AmqpPublisher implements AsyncDisposable {
         if (message !== undefined) message.returned = true
       })
       await declareExchanges(channel)
-      return channel
+      return { channel, gather: link.gather }
     }
     const connection = await LastingConnection.open(settings, setUp, report)
     return new AmqpPublisher(connection, unconfirmed, confirmTimeoutMs)
@@ -61,7 +64,7 @@ export class AmqpPublisher implements AsyncDisposable {
 
   /** Product and version of the broker, while there is a connection. */
   peer(): string | undefined {
-    const properties = this.#connection.current?.connection.serverProperties
+    const properties = this.#connection.current?.channel.connection.serverProperties
     return properties && `${properties.product} ${properties.version}`
   }
 
@@ -83,11 +86,11 @@ export class AmqpPublisher implements AsyncDisposable {
 
   async #publish(message: Outgoing): Promise<void> {
     const deadline = performance.now() + this.#confirmTimeoutMs
-    const channel = this.#connection.current ?? (await this.#connection.session(this.#confirmTimeoutMs))
-    await this.#confirm(channel, message, deadline - performance.now())
+    const session = this.#connection.current ?? (await this.#connection.session(this.#confirmTimeoutMs))
+    await this.#confirm(session, message, deadline - performance.now())
   }
 
-  #confirm(channel: ConfirmChannel, message: Outgoing, timeoutMs: number): Promise<void> {
+  #confirm({ channel, gather }: PublishingSession, message: Outgoing, timeoutMs: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const messageId = String(++this.#lastId)
     const unconfirmed: Unconfirmed = { returned: false }
@@ -102,6 +105,7 @@ export class AmqpPublisher implements AsyncDisposable {
     }
     try {
       const options = { ...message.options, messageId }
+      gather()
       channel.publish(message.exchange, message.routingKey, asBuffer(message.body), options, onConfirm)
     } catch (error) {
       if (!(error instanceof IllegalOperationError)) throw error

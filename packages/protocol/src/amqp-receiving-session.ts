@@ -24,6 +24,8 @@ export class ReceivingSession {
   /** Queues are declared one after the other: a refusal closes the channel, with all that is asked on it. */
   #turn: Promise<unknown> = Promise.resolve()
   #declaring: Channel | undefined
+  /** Of this turn of the event loop; not acknowledged yet. */
+  #newest: ConsumeMessage | undefined
 
   private constructor(link: Link, consuming: Channel) {
     this.lost = link.lost
@@ -83,8 +85,24 @@ export class ReceivingSession {
   /** Acknowledged on receipt: a message is never delivered twice, and may be lost with this process. */
   #onMessage(message: ConsumeMessage | null, take: (content: Uint8Array) => void): void {
     if (message === null) return this.#link.fail('the broker ended a mailbox')
-    this.#consuming.ack(message)
+    this.#acknowledgeSoon(message)
     take(message.content)
+  }
+
+  /** What comes together is acknowledged together: each acknowledgement is a packet of its own. */
+  #acknowledgeSoon(message: ConsumeMessage): void {
+    if (this.#newest === undefined) {
+      setImmediate(() => {
+        const newest = this.#newest!
+        this.#newest = undefined
+        try {
+          this.#consuming.ack(newest, true)
+        } catch {
+          // The connection is gone, and what was not acknowledged with it.
+        }
+      })
+    }
+    this.#newest = message
   }
 }
 

@@ -7,7 +7,7 @@ import { parseAmqpUrl } from './amqp-url.ts'
 import type { AuditEvent } from './audit-event.ts'
 import { BrokerUnavailable } from './errors.ts'
 import { encodeEvent } from './event-log.ts'
-import { limits } from './limits.ts'
+import { refuseIfTooLarge } from './limits.ts'
 import type { TransportOptions } from './open-transport.ts'
 import {
   addressName,
@@ -17,6 +17,7 @@ import {
   type Mailbox,
   type Transport,
   type TransportStatus,
+  type Weakness,
 } from './transport.ts'
 
 // RabbitMQ 3.10 to 4.x. Connections: one that publishes, and, once they are needed, one that receives for all
@@ -29,12 +30,19 @@ const messageExpiryMs = 30_000
 /** Connects, and declares what Filo needs. Throws BrokerUnavailable, with the reason in words. */
 export async function openAmqp(
   urls: readonly string[],
-  { name, heartbeatSeconds = 10, confirmTimeoutMs = 10_000 }: TransportOptions,
+  { name, willReceive, heartbeatSeconds = 10, confirmTimeoutMs = 10_000 }: TransportOptions,
 ): Promise<AmqpTransport> {
   const settings = { urls: urls.map(parseAmqpUrl), name, heartbeatSeconds }
   const statuses = new StatusReports()
-  const publisher = await AmqpPublisher.open(settings, confirmTimeoutMs, statuses.reporter().report)
-  return new AmqpTransport(settings, publisher, statuses)
+  const mailboxes = willReceive && AmqpMailboxes.open(settings, statuses.reporter().report)
+  const opened = mailboxes?.catch(() => undefined) // told to whoever opens a mailbox
+  try {
+    const publisher = await AmqpPublisher.open(settings, confirmTimeoutMs, statuses.reporter().report)
+    return new AmqpTransport(settings, publisher, statuses, mailboxes)
+  } catch (error) {
+    await (await opened)?.[Symbol.asyncDispose]()
+    throw error
+  }
 }
 
 export class AmqpTransport implements Transport {
@@ -46,10 +54,16 @@ export class AmqpTransport implements Transport {
   #malformedEvents = 0
   #closed = false
 
-  constructor(settings: ConnectionSettings, publisher: AmqpPublisher, statuses: StatusReports) {
+  constructor(
+    settings: ConnectionSettings,
+    publisher: AmqpPublisher,
+    statuses: StatusReports,
+    mailboxes?: Promise<AmqpMailboxes>,
+  ) {
     this.#settings = settings
     this.#publisher = publisher
     this.#statuses = statuses
+    this.#mailboxes = mailboxes
   }
 
   async open(address: Address, receive: (message: Uint8Array) => void): Promise<Mailbox> {
@@ -112,6 +126,11 @@ export class AmqpTransport implements Transport {
     return this.#publisher.peer()
   }
 
+  /** A quorum queue confirms what is on disk. */
+  async weaknesses(): Promise<readonly Weakness[]> {
+    return []
+  }
+
   /** What arrived and was dropped unseen, because no part of Filo would have sent it. */
   async dropped(): Promise<{ readonly oversizedMessages: number; readonly malformedEvents: number }> {
     const mailboxes = await this.#mailboxes
@@ -127,12 +146,6 @@ export class AmqpTransport implements Transport {
 
   #refuseIfClosed(): void {
     if (this.#closed) throw new BrokerUnavailable('this transport is closed')
-  }
-}
-
-function refuseIfTooLarge(bytes: Uint8Array): void {
-  if (bytes.length > limits.messageBytes) {
-    throw new RangeError(`a message of ${bytes.length} bytes is over the limit of ${limits.messageBytes}`)
   }
 }
 

@@ -6,6 +6,23 @@ import { Sha256, StepTitle } from './names.ts'
 export const AuditOutcome = z.enum(['success', 'failure', 'unknown', 'refused'])
 export type AuditOutcome = z.infer<typeof AuditOutcome>
 
+/** The end of a source's chain. */
+export const AuditHead = z.strictObject({ sequence: z.int().nonnegative(), hash: Sha256 })
+export type AuditHead = z.infer<typeof AuditHead>
+
+/** The end of a chain that has no event yet. */
+export const noHead: AuditHead = { sequence: 0, hash: '0'.repeat(64) }
+
+/** `/agents/mail1` or `/coordinators/ID`. */
+const Source = z.string().max(200)
+
+/**
+ * The end of a chain and whose it is. It travels with every message, and the other side keeps it in its own chain: an
+ * end that was cut off is missed there.
+ */
+export const SourceHead = z.strictObject({ source: Source, ...AuditHead.shape })
+export type SourceHead = z.infer<typeof SourceHead>
+
 /**
  * An audit event: CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec). `sequence`,
  * `previoushash` and `hash` are extension attributes that chain the events of one source together.
@@ -14,8 +31,7 @@ export const AuditEvent = z.strictObject({
   specversion: z.literal('1.0'),
   /** Unique within the source: its sequence number. */
   id: z.string().max(80),
-  /** `/agents/mail1` or `/coordinators/ID`. */
-  source: z.string().max(200),
+  source: Source,
   /** `filo.action.finished` and the like. */
   type: z
     .string()
@@ -32,6 +48,8 @@ export const AuditEvent = z.strictObject({
     action: z.string().max(100).optional(),
     operator: z.string().max(200).optional(),
     reason: z.string().max(limits.textChars).optional(),
+    /** How the chains of others ended when they were last heard of. */
+    heads: z.array(SourceHead).max(limits.headsPerEvent).optional(),
   }),
   /** Contiguous within the source, from 1. */
   sequence: z.int().positive(),
@@ -41,17 +59,3 @@ export const AuditEvent = z.strictObject({
   hash: Sha256,
 })
 export type AuditEvent = z.infer<typeof AuditEvent>
-
-/** What the code that causes an event says of it; the log adds source, time, sequence and hashes. */
-export interface AuditDraft {
-  readonly type: AuditEvent['type']
-  readonly subject: string
-  readonly data: AuditEvent['data']
-}
-
-/** The end of a source's chain: it travels with every message, and the other side keeps it. */
-export const AuditHead = z.strictObject({ sequence: z.int().nonnegative(), hash: Sha256 })
-export type AuditHead = z.infer<typeof AuditHead>
-
-/** The end of a chain that has no event yet. */
-export const noHead: AuditHead = { sequence: 0, hash: '0'.repeat(64) }

@@ -1,41 +1,43 @@
-import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
+import { aDraft } from './testing-audit.ts'
 import { until } from '../../../test/support/until.ts'
 import type { AuditEvent } from './audit-event.ts'
-import { AuditLog } from './audit-log.ts'
-import { relay } from './audit-relay.ts'
+import { AuditLog, auditTables } from './audit-log.ts'
+import { Relay } from './audit-relay.ts'
 import { systemClock, type Clock } from './clock.ts'
+import { Database } from './database.ts'
 import { Ambiguous } from './errors.ts'
 import { MemoryBroker } from './memory.ts'
 import type { Transport } from './transport.ts'
 
 /** A log with a relay running, over a transport whose `publish` is the test's. */
-function startRelay(publish: (event: AuditEvent) => Promise<void>): {
+function startRelay(
+  publish: (event: AuditEvent) => Promise<void>,
+  sleep: Clock['sleep'] = (ms, signal) => systemClock.sleep(ms / 100, signal),
+): {
   append(count: number): void
   log: AuditLog
+  relay: Relay
   /** Has the database refuse to be written, as a full disk does. */
   fill(isFull: boolean): void
 } & AsyncDisposable {
-  const db = new DatabaseSync(':memory:')
-  const hasty: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 100, signal) }
-  const log = new AuditLog(db, '/agents/mail1', hasty)
-  const stop = new AbortController()
+  const db = Database.open(':memory:', { schema: { tables: auditTables } })
+  const log = new AuditLog(db, '/agents/mail1', { ...systemClock, sleep })
   const transport: Transport = Object.assign(new MemoryBroker().connect(), { publish })
-  const running = relay(log, transport, stop.signal)
+  const relay = new Relay(log, transport)
   return {
     log,
+    relay,
     fill(isFull) {
-      db.exec(`pragma query_only = ${isFull ? 'on' : 'off'}`)
+      db.sql.exec(`pragma query_only = ${isFull ? 'on' : 'off'}`)
     },
     append(count) {
-      db.exec('begin immediate')
-      log.append(Array.from({ length: count }, () => ({ type: 'filo.x', subject: 'x', data: {} })))
-      db.exec('commit')
+      const drafts = Array.from({ length: count }, () => aDraft())
+      db.transaction(() => log.append(drafts))
     },
     async [Symbol.asyncDispose]() {
-      stop.abort()
-      await running
-      db.close()
+      await relay[Symbol.asyncDispose]()
+      db[Symbol.dispose]()
     },
   }
 }
@@ -81,4 +83,24 @@ test('a relay that is aborted while the broker is away ends without an error', a
   started.append(1)
   await tried.promise
   await expect(started[Symbol.asyncDispose]()).resolves.toBeUndefined()
+})
+
+test('a relay that is drained publishes what is left without waiting for more, and ends', async () => {
+  const published: number[] = []
+  const never: Clock['sleep'] = (_ms, signal) => systemClock.sleep(2 ** 31 - 1, signal)
+  await using started = startRelay(async (event) => void published.push(event.sequence), never)
+  started.append(3)
+  await started.relay.drain(10_000)
+  expect(published).toEqual([1, 2, 3])
+  started.append(1)
+  expect(started.log.unrelayed(1)).toHaveLength(1)
+})
+
+test('a drained relay gives up in time while the broker is away', async () => {
+  await using started = startRelay(async () => {
+    throw new Ambiguous('the broker is away')
+  })
+  started.append(1)
+  await expect(started.relay.drain(1000)).resolves.toBeUndefined()
+  expect(started.log.unrelayed(1)).toHaveLength(1)
 })

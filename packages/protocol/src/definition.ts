@@ -170,11 +170,27 @@ export const HookDefinition = z.strictObject({
 })
 export type HookDefinition = z.infer<typeof HookDefinition>
 
+/** How a host is rebooted and halted. */
+export const PowerDefinition = z.strictObject({
+  reboot: Argv,
+  halt: Argv,
+  /** How long it may take from the command until the agent answers from the next boot. */
+  rebootTimeoutMs: Milliseconds,
+  /** How long it may take from the command until the host is gone. */
+  haltTimeoutMs: Milliseconds,
+})
+export type PowerDefinition = z.infer<typeof PowerDefinition>
+
+/** The power of a host among its definitions: no name of a service or hook. */
+export const powerName = ':power'
+
 /** A host's slice of the fleet: all that its agent acts on. */
 export const HostDefinition = z.strictObject({
   fleet: Name,
   host: Name,
   services: z.array(ServiceDefinition),
   hooks: z.array(HookDefinition),
+  /** Absent where the host is not rebooted or halted by this agent. */
+  power: PowerDefinition.optional(),
 })
 export type HostDefinition = z.infer<typeof HostDefinition>

@@ -24,6 +24,7 @@ const command: Command = {
     coordinator: randomUUID(),
     operator: 'alice@admin1',
     nonce: randomUUID(),
+    head: null,
     services: ['mta'],
     settle: false,
   },

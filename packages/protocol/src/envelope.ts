@@ -154,6 +154,18 @@ function unseal(
   return { kind: 'message', message: { type, body: body.data } as Message, key, hash: sha256(content) }
 }
 
+/**
+ * The command that an answer says it answers, although nothing vouches for that: good for telling an operator why a
+ * host is not believed, and for nothing else.
+ */
+export function claimedReply(bytes: Uint8Array): string | undefined {
+  if (bytes.length > limits.messageBytes) return undefined
+  const envelope = Envelope.safeParse(parseJson(bytes))
+  const content = envelope.success ? strictBase64(envelope.data.payload) : undefined
+  const claimed = content && z.object({ inReplyTo: z.string() }).safeParse(parseJson(content))
+  return claimed?.success ? claimed.data.inReplyTo : undefined
+}
+
 function rejected(why: Unsealable): { readonly kind: 'rejected'; readonly why: Unsealable } {
   return { kind: 'rejected', why }
 }

@@ -19,3 +19,17 @@ export class AddressInUse extends Error {
 export class BrokerUnavailable extends Error {
   override name = 'BrokerUnavailable'
 }
+
+/** What stands in the files of a database is not what was written there. */
+export class DamagedDatabase extends Error {
+  override name = 'DamagedDatabase'
+  readonly path: string
+  /** Where in it; finishes a sentence. */
+  readonly place: string
+
+  constructor(path: string, place: string, cause?: unknown) {
+    super(`${path} is damaged: ${place}`, { cause })
+    this.path = path
+    this.place = place
+  }
+}

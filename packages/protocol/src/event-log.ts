@@ -25,7 +25,9 @@ export function hostOf(event: AuditEvent): string | undefined {
 
 export function selects(filter: EventFilter, event: AuditEvent): boolean {
   if (filter.type !== undefined && !`${event.type}.`.startsWith(`${filter.type}.`)) return false
-  return filter.host === undefined || filter.host === hostOf(event)
+  if (filter.host !== undefined && filter.host !== hostOf(event)) return false
+  if (filter.service !== undefined && !event.subject.startsWith(`${filter.service}@`)) return false
+  return filter.run === undefined || filter.run === event.data.run
 }
 
 /** Deliveries on their way from a transport to the loop that reads them. */

@@ -19,6 +19,8 @@ export const limits = {
   progressLineChars: 400,
   /** Processes named as holding a service. */
   processesNamed: 8,
+  /** Ends of other sources' chains that one audit event keeps; more wait for the next. */
+  headsPerEvent: 50,
   /** Nesting of a JSON document that came from outside. */
   jsonDepth: 16,
   /** Messages that wait in one mailbox, bytes. More are refused to their senders. */
@@ -33,4 +35,11 @@ export function cut(text: string, chars: number = limits.textChars): string {
   const kept = text.slice(0, chars - 16)
   // A cut between the two halves of a surrogate pair would make a string that is no valid Unicode.
   return `${kept.replace(/[\uD800-\uDBFF]$/, '')}… (cut)`
+}
+
+/** Throws RangeError: a message that is too large is never handed to a broker. */
+export function refuseIfTooLarge(bytes: Uint8Array): void {
+  if (bytes.length > limits.messageBytes) {
+    throw new RangeError(`a message of ${bytes.length} bytes is over the limit of ${limits.messageBytes}`)
+  }
 }

@@ -1,7 +1,7 @@
 import type { AuditEvent } from './audit-event.ts'
 import { AddressInUse, BrokerUnavailable, NobodyThere } from './errors.ts'
 import { decodeEvent, DeliveryQueue, encodeEvent, selects } from './event-log.ts'
-import { limits } from './limits.ts'
+import { limits, refuseIfTooLarge } from './limits.ts'
 import {
   addressName,
   type Address,
@@ -10,6 +10,7 @@ import {
   type Mailbox,
   type Transport,
   type TransportStatus,
+  type Weakness,
 } from './transport.ts'
 
 /** Deliveries that one subscription may have unacknowledged; the rest waits in its consumer's queue. */
@@ -56,16 +57,16 @@ class MemoryTransport implements Transport {
 
   async send(to: Address, message: Uint8Array): Promise<void> {
     this.#refuseIfClosed()
-    refuseIfTooLarge(message.length)
+    refuseIfTooLarge(message)
     const mailbox = this.#mailboxes.get(addressName(to))
     if (mailbox === undefined) throw new NobodyThere(`nobody receives at ${addressName(to)}`)
-    mailbox.put(message)
+    await mailbox.put(message)
   }
 
   async publish(event: AuditEvent): Promise<void> {
     this.#refuseIfClosed()
     const bytes = encodeEvent(event)
-    refuseIfTooLarge(bytes.length)
+    refuseIfTooLarge(bytes)
     for (const consumer of this.#consumers.values()) consumer.put(bytes)
   }
 
@@ -86,6 +87,11 @@ class MemoryTransport implements Transport {
     return undefined
   }
 
+  /** It forgets all with its process, and nobody takes it for more. */
+  async weaknesses(): Promise<readonly Weakness[]> {
+    return []
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     await Promise.all(Array.from(this.#open, (it) => it[Symbol.asyncDispose]()))
@@ -93,12 +99,6 @@ class MemoryTransport implements Transport {
 
   #refuseIfClosed(): void {
     if (this.#closed) throw new BrokerUnavailable('this transport is closed')
-  }
-}
-
-function refuseIfTooLarge(bytes: number): void {
-  if (bytes > limits.messageBytes) {
-    throw new RangeError(`a message of ${bytes} bytes is over the limit of ${limits.messageBytes}`)
   }
 }
 
@@ -115,10 +115,13 @@ class MemoryMailbox implements Mailbox {
   }
 
   /** Delivers a copy in a later turn of the event loop: as over a network, never from within `send`. */
-  put(message: Uint8Array): void {
+  put(message: Uint8Array): Promise<void> {
     const copy = Uint8Array.from(message)
-    setImmediate(() => {
-      if (this.#open) this.#receive(copy)
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        resolve()
+        if (this.#open) this.#receive(copy)
+      })
     })
   }
 

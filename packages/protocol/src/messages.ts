@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { AuditHead } from './audit-event.ts'
+import { AuditHead, SourceHead } from './audit-event.ts'
 import { HookPoint } from './definition.ts'
 import { limits } from './limits.ts'
 import { Id, Name, RunId, Sha256, StepTitle } from './names.ts'
@@ -10,7 +10,7 @@ import { Observation } from './state.ts'
 const Text = z.string().max(limits.textChars)
 const Services = z.array(Name).max(limits.servicesPerMessage)
 
-/** A service by its name, or a hook as `service:point`. */
+/** A service by its name, a hook as `service:point`, or `powerName`. */
 const DefinitionName = z.string().max(80)
 
 /** A number that a host's ledger gives to a claim; it only rises (R8). */
@@ -32,6 +32,8 @@ const command = {
   operator: z.string().max(200),
   /** Two commands that say the same are still two: their answers are told apart by the hash of the command. */
   nonce: Id,
+  /** How the coordinator's audit log ends; null from a process that only looks, and keeps none. */
+  head: SourceHead.extend({ source: z.string().regex(/^\/coordinators\/[0-9a-z-]{1,80}$/) }).nullable(),
 }
 
 /** Asks to act on the host for a run, or renews. Answered by a report with the grant, or refused. */
@@ -40,8 +42,10 @@ export const Claim = z.strictObject({
   run: RunId,
   /** `run`: from an earlier coordinator of the same run, which is dead; `any`: from whoever holds it. */
   takeOver: z.enum(['no', 'run', 'any']),
-  /** Services, and hooks as `service:point`, whose definitions the run relies on: the answer has their digests. */
+  /** Services, hooks and power whose definitions the run relies on: the answer has their digests. */
   definitions: z.array(DefinitionName).max(limits.servicesPerMessage),
+  /** One that was issued since the host was last given or given back; empty where none is known, to be told one. */
+  beacon: Beacon,
 })
 export type Claim = z.infer<typeof Claim>
 
@@ -54,21 +58,28 @@ export const Observe = z.strictObject({
 })
 export type Observe = z.infer<typeof Observe>
 
-/** One attempt at a step. Takes effect at most once however often it arrives (R5). */
-export const Act = z.strictObject({
+/** What is done to a host as a whole: it ends its boot, with another one or without. */
+export const HostVerb = z.enum(['reboot', 'halt'])
+export type HostVerb = z.infer<typeof HostVerb>
+
+const action = {
   ...command,
   run: RunId,
   step: StepTitle,
   action: Id,
-  verb: z.enum(['start', 'stop', 'hook']),
-  service: Name,
-  /** Which hook, with verb `hook`. */
-  hook: HookPoint.optional(),
-  /** The digest of the service's or hook's definition that the coordinator believes in. */
+  /** The digest of the definition that the coordinator believes in. */
   definition: Sha256,
   grant: Grant,
   beacon: Beacon,
-})
+}
+
+/** One attempt at a step. Takes effect at most once however often it arrives (R5). */
+export const Act = z.discriminatedUnion('verb', [
+  z.strictObject({ ...action, verb: z.enum(['start', 'stop']), service: Name }),
+  z.strictObject({ ...action, verb: z.literal('hook'), service: Name, hook: HookPoint }),
+  /** `boot` is the one that is to end: in any other the command means nothing, and is refused. */
+  z.strictObject({ ...action, verb: HostVerb, boot: Id }),
+])
 export type Act = z.infer<typeof Act>
 
 /** Asks what became of actions; only reads the ledger. */
@@ -136,7 +147,8 @@ export const Output = z.strictObject({
 export type Output = z.infer<typeof Output>
 
 /**
- * How an action came out, named by what the coordinator does next. `changed`, `unchanged`: the state is proven.
+ * How an action came out, named by what the coordinator does next. `changed`, `unchanged`: the state is proven; of a
+ * reboot or halt, that the host has booted since.
  * `failed`: it is not, and nothing of the action lives. `interrupted`: the agent died in it, the state was not
  * reached, and nothing of it lives. `unproven`: it ended and nothing of it lives, but nobody can see what it came
  * to. `overdue`: its time is up but something of it still lives; not the last word.
@@ -149,7 +161,7 @@ export const Ending = z.strictObject({
   outcome: Outcome,
   /** What happened, for a person. */
   reason: Text,
-  /** What was seen afterwards; absent for hooks. */
+  /** What was seen afterwards of the service; absent for all but starts and stops. */
   observation: Observation.optional(),
   output: Output.optional(),
   durationMs: z.number().nonnegative(),
@@ -188,13 +200,16 @@ export const Report = z.strictObject({
 })
 export type Report = z.infer<typeof Report>
 
-/** A sign of life of an action at least every 5 s, with what it printed meanwhile (R11). */
+/**
+ * A sign of life of an action at least every 5 s, with what it printed meanwhile (R11). Of a reboot or halt: `waiting`
+ * once its command has ended well, and then `leaving`, the last word of an agent that is ended as its host goes down.
+ */
 export const Progress = z.strictObject({
   ...voice,
   run: RunId,
   step: StepTitle,
   action: Id,
-  phase: z.enum(['acting', 'waiting', 'settling', 'overdue']),
+  phase: z.enum(['acting', 'waiting', 'settling', 'overdue', 'leaving']),
   lines: z.array(z.string().max(limits.progressLineChars)).max(limits.progressLines),
 })
 export type Progress = z.infer<typeof Progress>
@@ -216,7 +231,8 @@ export const RefusalReason = z.enum([
   'claimed', // another run holds the host
   'grant', // the grant quoted is not the highest
   'beacon', // too old, or of another agent process
-  'busy', // the instance has an action that has not finished
+  'busy', // the instance has an action that has not finished, or the host goes down
+  'boot', // the boot that was to end has ended already
   'sealed', // the action was barred before
   'definition', // the agent has another definition
   'unknown-service', // not in this agent's configuration

@@ -4,10 +4,19 @@ import type { Transport } from './transport.ts'
 export interface TransportOptions {
   /** What an administrator sees of this process in the broker's list of connections: `filo-agent mail1`. */
   readonly name: string
+  /** Whether a mailbox will be opened next: what that takes is begun at once. */
+  readonly willReceive?: true
   /** How often each side shows that it is alive; three of these without a sign end a connection. */
   readonly heartbeatSeconds?: number
   /** How long a message may wait for the broker's confirm before its fate is Ambiguous. */
   readonly confirmTimeoutMs?: number
+}
+
+/** Whether all URLs of a list are of one kind of broker, and which. */
+function schemeOf(urls: readonly string[]): 'amqp' | 'nats' | undefined {
+  if (urls.length === 0) return undefined
+  if (urls.every((url) => /^amqps?:\/\//.test(url))) return 'amqp'
+  return urls.every((url) => /^natss?:\/\//.test(url)) ? 'nats' : undefined
 }
 
 /**
@@ -15,9 +24,18 @@ export interface TransportOptions {
  * library that the URLs ask for. Throws BrokerUnavailable; never with a password in its message.
  */
 export async function openTransport(urls: readonly string[], options: TransportOptions): Promise<Transport> {
-  if (urls.length === 0 || !urls.every((url) => /^amqps?:\/\//.test(url))) {
-    throw new BrokerUnavailable('a broker is one or several URLs that begin with amqp:// or amqps://')
+  switch (schemeOf(urls)) {
+    case 'amqp': {
+      const { openAmqp } = await import('./amqp.ts')
+      return openAmqp(urls, options)
+    }
+    case 'nats': {
+      const { openNats } = await import('./nats.ts')
+      return openNats(urls, options)
+    }
+    case undefined:
+      throw new BrokerUnavailable(
+        'a broker is one or several URLs that begin with amqp:// or amqps://, or with nats:// or natss://',
+      )
   }
-  const { openAmqp } = await import('./amqp.ts')
-  return openAmqp(urls, options)
 }

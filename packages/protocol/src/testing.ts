@@ -224,10 +224,12 @@ function describeEventLog(connect: () => Promise<Transport>): void {
   })
 
   test.for([
-    ['everything', {}, [1, 2, 3, 4, 5]],
+    ['everything', {}, [1, 2, 3, 4, 5, 6]],
     ['one type', { type: 'filo.action.finished' }, [1, 3, 5]],
     ['a type and those below it', { type: 'filo.action' }, [1, 2, 3, 5]],
     ['one host, though its name has dots', { host: 'mail1.example.net' }, [1, 2]],
+    ['one service', { service: 'db' }, [6]],
+    ['one run', { run: 'r1' }, [6]],
     ['one type of one host', { type: 'filo.action.finished', host: 'mail1.example.net' }, [1]],
   ] as const)('a filter for %s leaves out all else', async ([, filter, expected]) => {
     await using transport = await connect()
@@ -238,6 +240,8 @@ function describeEventLog(connect: () => Promise<Transport>): void {
     await transport.publish(anEvent(web, 3, 'filo.action.finished'))
     await transport.publish(anEvent(web, 4, 'filo.action-x.finished'))
     await transport.publish(anEvent('/coordinators/one', 5, 'filo.action.finished'))
+    const about = { subject: 'db@db1', data: { run: 'r1' } }
+    await transport.publish(anEvent('/coordinators/one', 6, 'filo.step.done', about))
     expect(sequences(await take(subscription, expected.length))).toEqual(expected)
   })
 
@@ -336,16 +340,21 @@ export function anAgentsSource(): string {
 }
 
 /** The same event for the same arguments. */
-export function anEvent(source: string, sequence: number, type = 'filo.action.finished'): AuditEvent {
+export function anEvent(
+  source: string,
+  sequence: number,
+  type = 'filo.action.finished',
+  { subject = 'mta@mail1', data = {} }: { subject?: string; data?: AuditEvent['data'] } = {},
+): AuditEvent {
   const unhashed = {
     specversion: '1.0',
     id: String(sequence),
     source,
     type,
-    subject: 'mta@mail1',
+    subject,
     time: '2026-11-20T03:00:00.000Z',
     datacontenttype: 'application/json',
-    data: { outcome: 'success' },
+    data: { outcome: 'success', ...data },
     sequence,
     previoushash: '0'.repeat(64),
   } as const

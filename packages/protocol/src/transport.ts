@@ -17,12 +17,16 @@ export interface EventFilter {
   /** This type, and those below it: `filo.action` selects `filo.action.finished`. */
   readonly type?: string
   readonly host?: string
+  /** What is about instances of this service. */
+  readonly service?: string
+  /** What belongs to this run. */
+  readonly run?: string
 }
 
 /** One event that waits to be acknowledged; unacknowledged ones come again. */
 export interface Delivery {
   readonly event: AuditEvent
-  acknowledge(): void
+  acknowledge(this: void): void
 }
 
 /** A durable place in the event log. Ends when disposed or when its signal aborts. */
@@ -56,6 +60,14 @@ export interface Transport extends AsyncDisposable {
   onStatus(listener: (status: TransportStatus) => void): void
   /** What is at the other end, as it says itself: `RabbitMQ 3.10.8`. Undefined while there is nobody. */
   peer(): string | undefined
+  /** Where the broker keeps events less well than an administrator may think. Throws BrokerUnavailable. */
+  weaknesses(): Promise<readonly Weakness[]>
+}
+
+/** For an administrator: what may be lost, and what to do about it. */
+export interface Weakness {
+  readonly text: string
+  readonly advice: string
 }
 
 export type TransportStatus =

@@ -2,6 +2,7 @@ import { expect } from 'vitest'
 import { until } from '../../support/until.ts'
 import type { Host } from '../host.ts'
 import type { Lab } from '../lab.ts'
+import type { UnitEvent } from '../unit-events.ts'
 import { list, subscriber, type Way } from './prepare.ts'
 
 // What the platform says of itself, whatever Filo says: mail that arrives, the database's own log, systemd's journal.
@@ -25,18 +26,23 @@ export async function untilArrived(lab: Lab, subject: string): Promise<void> {
   )
 }
 
-/** The status of the answer to a visitor of Sympa's pages; 502 while nobody is behind nginx. */
+/** Sympa's pages. */
+function pagesOf(lab: Lab): string {
+  return `http://${lab.hosts.has('web') ? 'web' : 'app'}/sympa`
+}
+
+/** The status of the answer to a visitor of Sympa's pages: 502 while nobody is behind the HTTP server, 0 while there is none. */
 export async function visit(lab: Lab): Promise<number> {
   const options = ['-s', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', '30']
-  return Number(await lab.host('web').exec('curl', ...options, 'http://web/sympa'))
+  return Number((await lab.host('mail').attempt('curl', ...options, pagesOf(lab))).stdout)
 }
 
 /** Visitors who come five times a second until they are sent home. */
 export async function sendVisitors(lab: Lab): Promise<AsyncDisposable> {
-  const web = lab.host('web')
-  const loop = 'while :; do curl -s -o /dev/null --max-time 2 http://web/sympa; sleep 0.2; done'
-  const pid = (await web.sh(`setsid sh -c '${loop}' > /dev/null 2>&1 & echo $!`)).trim()
-  return { [Symbol.asyncDispose]: async () => void (await web.exec('kill', pid)) }
+  const mail = lab.host('mail')
+  const loop = `while :; do curl -s -o /dev/null --max-time 2 ${pagesOf(lab)}; sleep 0.2; done`
+  const pid = (await mail.sh(`setsid sh -c '${loop}' > /dev/null 2>&1 & echo $!`)).trim()
+  return { [Symbol.asyncDispose]: async () => void (await mail.exec('kill', pid)) }
 }
 
 /** The size of the database's log: from where to read on. */
@@ -56,62 +62,25 @@ export async function expectNobodyAtTheDatabase(db: Host, mark: number): Promise
   expect(stopped.filter((line) => /host=10\.77\./.test(line))).toEqual([])
 }
 
-const messages: Readonly<Record<string, UnitEvent['what']>> = {
-  // systemd's catalogue of messages (journalctl -x): sd-messages.h.
-  '7d4958e842da4a758f6c1cdc7b36dcc5': 'starting',
-  '39f53479d3a045ac8e11786248231fbf': 'started',
-  de5b426a63be47a7b6ac3eaac82e2f6f: 'stopping',
-  '9d1aaa27d60140bd96365438aad20286': 'stopped',
-}
-
-/** What a systemd of the lab noted of a unit, by the one clock that all of its hosts share. */
-export interface UnitEvent {
-  readonly host: string
-  readonly unit: string
-  readonly what: 'starting' | 'started' | 'stopping' | 'stopped'
-  readonly atUs: number
-}
-
-/** What the systemds of all hosts that are on did since a moment, in the order in which they did it. */
-export async function unitEvents(lab: Lab, since: Date): Promise<UnitEvent[]> {
-  const all = await Promise.all(
-    [...lab.hosts.values()]
-      .filter(({ pid }) => pid !== undefined)
-      .map(async (host) => {
-        const from = `@${(since.getTime() / 1000).toFixed(3)}`
-        const printed = await host.exec('journalctl', '-q', '-o', 'json', `--since=${from}`, '_COMM=systemd')
-        const entries = printed.split('\n').filter(Boolean)
-        return entries.flatMap((line) => {
-          const entry = JSON.parse(line) as Record<string, string>
-          const what = messages[entry['MESSAGE_ID'] ?? '']
-          const atUs = Number(entry['_SOURCE_REALTIME_TIMESTAMP'])
-          return what === undefined ? [] : [{ host: host.name, unit: entry['UNIT']!, what, atUs }]
-        })
-      }),
-  )
-  return all.flat().toSorted((one, other) => one.atUs - other.atUs)
-}
-
 /** Units in layers, each as `host/unit`; whatever is in a layer needs all of the layers before. */
 export type Layers = readonly (readonly string[])[]
 
-const application = [
-  'sympa',
-  'sympa-archived',
-  'sympa-bounced',
-  'sympa-bulk',
-  'sympa-task_manager',
-  'sympa-automatic',
-]
+const daemons = ['sympa', 'sympa-archived', 'sympa-bounced', 'sympa-bulk', 'sympa-task_manager']
 
-/** The platform, the database first. An init script is one unit, whatever it starts. */
+/** What of Sympa is a unit. An init script is one, whatever it starts. */
+const unitsOfSympa: Readonly<Record<Way, readonly string[]>> = {
+  systemd: [...daemons, 'sympa-automatic'],
+  initscripts: ['sympa'],
+  spawned: daemons,
+}
+
+/** The platform, the database first. */
 export function layersOf(way: Way): Layers {
-  const daemons = way === 'systemd' ? application : ['sympa']
   return [
     ['db/postgresql@15-main.service'],
-    daemons.map((name) => `app/${name}.service`),
+    unitsOfSympa[way].map((name) => `app/${name}.service`),
     ['app/postfix@-.service', 'mail/postfix@-.service'],
-    ['app/wwsympa.service'],
+    [way === 'spawned' ? 'app/apache2.service' : 'app/wwsympa.service'],
   ]
 }
 

@@ -31,3 +31,10 @@ sympa wwsympa/wwsympa_url string http://web/sympa
 }
 
 export const web: Layer = { name: 'nginx', packages: ['nginx-light'] }
+
+/** Sympa with an HTTP server beside it that spawns WWSympa itself. */
+export const applicationUnderApache: Layer = {
+  name: 'apache',
+  on: application,
+  packages: ['apache2', 'libapache2-mod-fcgid'],
+}

@@ -3,32 +3,43 @@ import type { Host } from '../host.ts'
 import type { Lab } from '../lab.ts'
 import { addressOf } from '../network.ts'
 
-// The work of an administrator between installing Debian's packages and the first mail: db, app, mail and web learn
-// of each other, and there is one list with one subscriber.
+// The work of an administrator between installing Debian's packages and the first mail: the hosts learn of each
+// other, and there is one list with one subscriber.
 
 const network = '10.77.0.0/24'
 
 export const list = 'demo@lists.lab'
 export const subscriber = 'alice@mail.lab'
 
-/** How the four hosts are to be driven: `initscripts` takes Debian's units of Sympa away, its init script remains. */
-export type Way = 'systemd' | 'initscripts'
+/**
+ * How the platform is to be driven. `initscripts` takes Debian's units of Sympa away, its init script remains;
+ * `spawned` has no host for the web, but an HTTP server beside Sympa that starts WWSympa itself.
+ */
+export type Way = 'systemd' | 'initscripts' | 'spawned'
 
 export async function prepareSympa(lab: Lab, way: Way): Promise<void> {
-  const [db, app, mail, web] = ['db', 'app', 'mail', 'web'].map((name) => lab.host(name)) as [
-    Host,
-    Host,
-    Host,
-    Host,
-  ]
-  await Promise.all([prepareDatabase(db), prepareRelay(app), prepareMail(mail), prepareWeb(web)])
-  await prepareApplication(app, way)
-  await lab.declare(fleetFile(way))
+  await Promise.all([preparePlatform(lab, way), lab.declare(fleetFile(way))])
 }
 
-/** The fleet file of the example, for either way. */
+async function preparePlatform(lab: Lab, way: Way): Promise<void> {
+  const app = lab.host('app')
+  await Promise.all([
+    prepareDatabase(lab.host('db')),
+    prepareRelay(app),
+    prepareMail(lab.host('mail')),
+    ...(way === 'spawned' ? [] : [prepareWeb(lab.host('web'))]),
+  ])
+  await prepareApplication(app, way)
+}
+
+const fleetFiles = { systemd: 'filo.yaml', initscripts: 'initscripts.yaml', spawned: 'spawned.yaml' } as const
+
+/** The fleet file of the example. */
 export function fleetFile(way: Way): string {
-  const name = way === 'systemd' ? 'filo.yaml' : 'initscripts.yaml'
+  return readExample(fleetFiles[way])
+}
+
+function readExample(name: string): string {
   return readFileSync(new URL(`../../../examples/sympa/${name}`, import.meta.url), 'utf8')
 }
 
@@ -68,19 +79,17 @@ async function prepareRelay(app: Host): Promise<void> {
 }
 
 async function prepareApplication(app: Host, way: Way): Promise<void> {
-  // Over the network, because nginx is on another host.
-  app.write(
-    '/etc/systemd/system/wwsympa.socket.d/network.conf',
-    '[Socket]\nListenStream=\nListenStream=9000\n',
-  )
-  const automatic = new URL('../../../examples/sympa/sympa-automatic.service', import.meta.url)
-  app.write('/etc/systemd/system/sympa-automatic.service', readFileSync(automatic, 'utf8'))
+  if (way === 'spawned') await prepareApache(app)
+  else prepareSocket(app)
+  const automatic = way !== 'spawned'
+  if (automatic)
+    app.write('/etc/systemd/system/sympa-automatic.service', readExample('sympa-automatic.service'))
   // Or the init script leaves the daemon that sympa_msg.pl starts behind; the order is that of the start.
   if (way === 'initscripts') app.write('/etc/default/sympa', `DAEMONS="${initDaemons}"\n`)
   app.write('/var/lib/sympa/demo.xml', demoList, 0o644)
   await app.sh(
     `
-    sed -i '/^db_/d' /etc/sympa/sympa/sympa.conf
+    sed -i '/^db_/d; /^wwsympa_url/d' /etc/sympa/sympa/sympa.conf
     cat >> /etc/sympa/sympa/sympa.conf <<CONF
 db_type PostgreSQL
 db_host db
@@ -88,8 +97,8 @@ db_port 5432
 db_name sympa
 db_user sympa
 db_passwd sympa
-automatic_list_feature on
-queueautomatic /var/spool/sympa/automatic
+wwsympa_url http://${way === 'spawned' ? 'app' : 'web'}/sympa
+${automatic ? 'automatic_list_feature on\nqueueautomatic /var/spool/sympa/automatic' : ''}
 CONF
     install -d -o sympa -g sympa /var/spool/sympa/automatic
     su sympa -s /bin/sh -c 'sympa check'
@@ -100,9 +109,34 @@ CONF
     ${way === 'initscripts' ? 'rm /lib/systemd/system/sympa.service /lib/systemd/system/sympa-*.service' : ''}
     systemctl daemon-reload
     systemctl restart postfix@-
-    systemctl start wwsympa.socket wwsympa sympa ${way === 'systemd' ? 'sympa-automatic' : ''}`,
+    systemctl start sympa ${unitsBeside[way]}`,
     { timeoutMs: 120_000 },
   )
+}
+
+/** What is to run on the application host beside `sympa`. */
+const unitsBeside: Readonly<Record<Way, string>> = {
+  systemd: 'wwsympa.socket wwsympa sympa-automatic',
+  initscripts: 'wwsympa.socket wwsympa',
+  spawned: 'apache2',
+}
+
+/** WWSympa listens on the network, because nginx is on another host; one process of it is enough for the lab's visitors. */
+function prepareSocket(app: Host): void {
+  app.write('/etc/systemd/system/wwsympa.service.d/lab.conf', '[Service]\nEnvironment=WWS_FCGI_CHILDREN=1\n')
+  app.write(
+    '/etc/systemd/system/wwsympa.socket.d/network.conf',
+    '[Socket]\nListenStream=\nListenStream=9000\n',
+  )
+}
+
+async function prepareApache(app: Host): Promise<void> {
+  app.write('/etc/apache2/conf-enabled/sympa.conf', readExample('apache.conf'))
+  await app.sh(`
+    systemctl stop apache2
+    echo 'export APACHE_RUN_USER=sympa APACHE_RUN_GROUP=sympa' >> /etc/apache2/envvars
+    echo 'ServerName app' > /etc/apache2/conf-enabled/name.conf
+    chown -R sympa:sympa /var/lib/apache2/fcgid`)
 }
 
 const initDaemons = 'sympa_automatic sympa_msg task_manager bulk bounced archived'

@@ -67,7 +67,7 @@ export async function attemptByScript(
   verb: 'start' | 'stop',
   action: Act,
 ): Promise<Attempt> {
-  const { exit, output } = await act(argv, action)
+  const { exit, output } = await act([...action.scope, ...argv], action)
   // LSB wants success from a stop of what is stopped, but many scripts say 7.
   const accepted = exit.kind === 'exited' && (exit.code === 0 || (verb === 'stop' && exit.code === 7))
   const words = exit.kind === 'exited' && exit.code !== 0 ? verbCodes[exit.code] : undefined

@@ -145,6 +145,18 @@ test.each([
   expect(attempt.detail).toBe(`start by ${dir.path}/answers-${status}: ${words}`)
 })
 
+test('a script runs behind its scope as the process that was noted, and answers with its own status', async () => {
+  await using scripts = await openScripts()
+  const action = { ...lendAct(scripts.dir), scope: ['env', 'SCOPE=mine'] }
+  const script = join(scripts.dir, 'start')
+  writeFileSync(script, '#!/bin/sh\necho "$SCOPE $$ $1"\nexit 4\n')
+  chmodSync(script, 0o755)
+  const attempt = await lsb.start({ kind: 'lsb', name: 'start', dir: scripts.dir }, action)
+  const [group] = action.groups
+  expect(attempt).toMatchObject({ accepted: false, output: { head: `mine ${group!.pgid} start\n` } })
+  expect(attempt.detail).toBe(`start by ${script}: exit status 4 (insufficient privilege)`)
+})
+
 test('a daemon that keeps the output of its script open outlives the action and writes on', async () => {
   await using scripts = await openScripts()
   const daemon = writeDaemon(scripts.dir, 'loud', 'plain')

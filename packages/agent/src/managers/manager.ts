@@ -1,4 +1,4 @@
-import type { Live, ManagerDefinition, Output, ProcessRef, State } from '@filo/protocol'
+import type { Live, ManagerDefinition, Output, ProcessRef, Redactor, State } from '@filo/protocol'
 
 // What the agent asks of a service manager. One file per manager beside this one; what is common to all
 // (polling, settling, probing, deadlines, the ledger) lives above, in perform.ts.
@@ -46,6 +46,10 @@ export interface Act {
    * that neither a script nor a daemon that it leaves behind gets SIGPIPE when the agent is gone.
    */
   readonly outputFile: string
+  /** Washes secrets out of what is printed. */
+  readonly redactor: Redactor
+  /** What to put before the argv of a script, so that what it leaves running does not share the agent's fate; see scope.ts. */
+  readonly scope: readonly string[]
 }
 
 export interface Manager<Definition extends ManagerDefinition = ManagerDefinition> {

@@ -181,7 +181,11 @@ test('a request is queued, never in place of a job that is queued already', asyn
   expect(await systemd.stop({ kind: 'systemd', unit: 'nginx' }, action)).toMatchObject({ accepted: true })
   expect(calls()).toEqual(['--no-ask-password --no-block --job-mode=fail stop -- nginx.service'])
   expect(action.groups).toHaveLength(1)
-  const refused = await systemd.stop({ kind: 'systemd', unit: 'filo-starting' }, lendAct(dir.path))
+  const waiting = lendAct(dir.path, AbortSignal.timeout(1500))
+  const refused = await systemd.stop({ kind: 'systemd', unit: 'filo-starting' }, waiting)
+  // Asked for again for as long as there was time.
+  expect(calls().filter((call) => call.endsWith('stop -- filo-starting.service'))).toHaveLength(2)
+  expect(waiting.lines).toContain('waiting for another job to end: systemctl list-jobs')
   expect(refused.accepted).toBe(false)
   expect(refused.detail).toContain("has 'start' job queued")
   expect(refused.detail).toContain('systemctl list-jobs')

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { cut, limits, type Live, type State, type SystemdDefinition } from '@filo/protocol'
 import { act, describeExit, look } from '../exec.ts'
 import { firstLine } from '../printable.ts'
@@ -9,6 +10,8 @@ import type { Act, Attempt, Manager, Sighting } from './manager.ts'
 import { parseJobs, parseUnits, unitName, unitProperties, type Unit } from './systemd-unit.ts'
 
 const askTimeoutMs = 8000
+/** How soon a request is made again where another job was in its way. */
+const askAgainMs = 1000
 
 /** systemd did not answer what it was asked. */
 class NoWord extends Error {
@@ -78,20 +81,25 @@ export class Systemd implements Manager<SystemdDefinition> {
 
   /**
    * Queues a job and returns: the job is systemd's, it goes on whatever becomes of systemctl, so waiting for it is
-   * left to those who look at the state. `fail`: a job that an administrator has queued is never replaced.
+   * left to those who look at the state. `fail`: a job that an administrator has queued is never replaced, but waited for.
    */
   async #request(verb: 'start' | 'stop', unit: string, action: Act): Promise<Attempt> {
     const name = unitName(unit)
     if (name === undefined) return { accepted: false, detail: cut(`${verb}: no unit can be named ${unit}`) }
     const argv = [this.#systemctl, '--no-ask-password', '--no-block', '--job-mode=fail', verb, '--', name]
-    const { exit, output } = await act(argv, action)
-    if (exit.kind === 'exited' && exit.code === 0) {
-      return { accepted: true, detail: `systemctl ${verb} ${name}: queued`, output }
+    for (let isSaid = false; ; isSaid = true) {
+      const { exit, output } = await act(argv, action)
+      if (exit.kind === 'exited' && exit.code === 0) {
+        return { accepted: true, detail: `systemctl ${verb} ${name}: queued`, output }
+      }
+      const said = firstLine(output.head)
+      const isInTheWay = said.includes('destructive')
+      if (isInTheWay && !isSaid) action.onLine('waiting for another job to end: systemctl list-jobs')
+      if (isInTheWay && (await pause(askAgainMs, action.signal))) continue
+      const hint = isInTheWay ? '; see what is under way: systemctl list-jobs' : ''
+      const detail = `systemctl ${verb} ${name}: ${describeExit(exit)}${said === '' ? '' : ` (${said})`}${hint}`
+      return { accepted: false, detail: cut(detail), output }
     }
-    const said = firstLine(output.head)
-    const hint = said.includes('destructive') ? '; see what is under way: systemctl list-jobs' : ''
-    const detail = `systemctl ${verb} ${name}: ${describeExit(exit)}${said === '' ? '' : ` (${said})`}${hint}`
-    return { accepted: false, detail: cut(detail), output }
   }
 
   /** One question for all. */
@@ -176,6 +184,11 @@ export class Systemd implements Manager<SystemdDefinition> {
       ...(processes.length > 0 && { processes }),
     }
   }
+}
+
+/** Whether the time has passed before the action's own was up. */
+async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
+  return await delay(ms, true, { signal }).catch(() => false)
 }
 
 /** Node's hrtime is CLOCK_MONOTONIC, the clock of systemd's monotonic timestamps. */

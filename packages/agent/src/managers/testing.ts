@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { judge, type Goal, type ManagerDefinition, type Verdict } from '@filo/protocol'
+import { judge, Redactor, type Goal, type ManagerDefinition, type Verdict } from '@filo/protocol'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { until } from '../../../../test/support/until.ts'
 import { isGroupAlive } from '../process-group.ts'
@@ -44,6 +44,8 @@ export function lendAct(dir: string, signal = new AbortController().signal): Rec
     onLine: (line) => lines.push(line),
     onProcess: (group) => groups.push(group),
     outputFile: join(dir, 'output.log'),
+    redactor: new Redactor(),
+    scope: [],
   }
 }
 

@@ -1,4 +1,5 @@
-import { stepName } from '../plan/plan.ts'
+import { isHostStep, stepName, type HostStep } from '../plan/plan.ts'
+import { isGoingDown } from '../run/hosts.ts'
 import type { RunState } from '../run/run.ts'
 import type { Colors } from './context.ts'
 import { fit } from './table.ts'
@@ -17,6 +18,8 @@ export interface ActivityItem {
   /** The step's number; absent for hosts. */
   readonly step?: number
   readonly name: string
+  /** Its host goes down, and nothing is expected to be heard of it. */
+  readonly goingDown?: HostStep['kind']
   /** By the session's clock; absent where it began before the session. */
   readonly sinceMs?: number
 }
@@ -32,10 +35,12 @@ export function activityOf(state: RunState): Activity {
   const inFlight = [...state.inFlight].map((step): ActivityItem => {
     const action = steps[step]!.action
     const isOurs = action?.session === state.session
+    const planned = plan.steps[step]!
     return {
       kind: 'in-flight',
       step,
-      name: stepName(plan.steps[step]!),
+      name: stepName(planned),
+      ...(isHostStep(planned) && isGoingDown(state, planned.host) && { goingDown: planned.kind }),
       ...(isOurs && { sinceMs: action.atMs }),
     }
   })
@@ -45,7 +50,9 @@ export function activityOf(state: RunState): Activity {
     return { kind: 'unknown', step, name, ...(unknownAtMs !== undefined && { sinceMs: unknownAtMs }) }
   })
   const silent = [...state.hosts].flatMap(([name, host]): ActivityItem[] =>
-    host.kind === 'silent' ? [{ kind: 'silent', name, sinceMs: host.sinceMs }] : [],
+    host.kind === 'silent' && !state.gone.has(name) && !isGoingDown(state, name)
+      ? [{ kind: 'silent', name, sinceMs: host.sinceMs }]
+      : [],
   )
   const done = steps.filter(({ phase }) => phase === 'done' || phase === 'waived').length
   return { items: [...inFlight, ...unknown, ...silent], done, steps: steps.length, held: state.troubled.size }
@@ -80,6 +87,7 @@ export function activityLines(
 function detailOf(item: ActivityItem, progress: ReadonlyMap<number, Progress>): string {
   if (item.kind === 'silent') return 'does not answer'
   if (item.kind === 'unknown') return 'unknown: its agent is asked again'
+  if (item.goingDown !== undefined) return item.goingDown === 'reboot' ? 'rebooting' : 'halting'
   const latest = item.step === undefined ? undefined : progress.get(item.step)
   if (latest === undefined) return ''
   return latest.line === undefined ? latest.phase : `${latest.phase}: ${latest.line}`

@@ -28,7 +28,7 @@ export async function agentConfig(
     throw new Exit(
       exitCodes.refused,
       `${file} says "broker: local": its hosts are in the filo process itself, so there is no agent to write ` +
-        'a configuration for. With an amqp:// URL as broker there is',
+        'a configuration for. With an amqp:// or nats:// URL as broker there is',
     )
   }
   const config: AgentConfig = {
@@ -36,6 +36,7 @@ export async function agentConfig(
     broker: [...fleet.broker],
     key: keyName,
     trusted: [formatVerifyingKey(readPublicKey(dir.keys))],
+    ...(fleet.secrets !== undefined && { secrets: fleet.secrets }),
   }
   const yaml = `# The agent of ${host}. Written by: filo agent-config ${host}\n${stringify(config)}`
   if (output === undefined) {

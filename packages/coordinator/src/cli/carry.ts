@@ -1,14 +1,14 @@
-import { systemClock } from '@filo/protocol'
 import { relayAudit, type Connection } from '../engine/connection.ts'
 import type { SessionOptions } from '../engine/executor.ts'
-import type { Journal, RunRecord } from '../engine/journal.ts'
+import { RunTakenOver, type Journal, type RunRecord } from '../engine/journal.ts'
 import { carryOut, orderRun, RunInUse } from '../engine/orders.ts'
 import type { Fleet } from '../fleet/fleet.ts'
-import type { Plan } from '../plan/plan.ts'
+import { hostsOf, type Plan } from '../plan/plan.ts'
 import { reportOf, type RunReport } from '../run/report.ts'
 import { openConnection, openJournal } from './connection.ts'
 import type { Context } from './context.ts'
 import { exitCodeOf, exitCodes, type ExitCode } from './exit-code.ts'
+import { standingInJournal } from './find-run.ts'
 import { listenForInterruption } from './interruption.ts'
 import type { LoadedFleet } from './load-fleet.ts'
 import { printReport } from './report-view.ts'
@@ -43,7 +43,7 @@ export async function carryPlan(
 ): Promise<ExitCode> {
   using journal = openJournal(loaded)
   // Connected first: a run that cannot begin is not ordered.
-  await using connection = await openConnection(context, loaded, hostsOf(plan))
+  await using connection = await openConnection(context, loaded, { journal, on: hostsOf(plan) })
   const record = orderRun(journal, plan, context.operator, choices.reason)
   const session = { fleet: loaded.fleet, journal, connection, record }
   return await carry(context, session, sessionOptions(choices, 'no'))
@@ -56,10 +56,6 @@ export function sessionOptions(
   return { policy: choices.continue ? 'continue' : 'hold', patienceMs: choices.patience, takeOver }
 }
 
-export function hostsOf(plan: Plan): Set<string> {
-  return new Set(plan.steps.map(({ host }) => host))
-}
-
 export interface CarriedRun {
   readonly fleet: Fleet
   readonly journal: Journal
@@ -67,16 +63,16 @@ export interface CarriedRun {
   readonly record: RunRecord
 }
 
-/** Carries a run on to the end of a session, shows it, and tells what it came to. Throws RunInUse, RunBroken. */
+/** Carries a run on to the end of a session, shows it, and tells what it came to. Throws RunInUse, RunTakenOver, RunBroken. */
 export async function carry(
   context: Context,
   carried: CarriedRun,
   options: SessionOptions,
 ): Promise<ExitCode> {
   const { fleet, journal, connection } = carried
-  await using _relaying = relayAudit(journal, fleet, connection.transport)
+  await using relaying = relayAudit(journal, fleet, connection.transport)
   const report = await carryInView(context, carried, options)
-  if (fleet.broker !== 'local') await drain(journal)
+  await relaying?.drain(drainMs)
   printReport(context, report)
   return exitCodeOf(report)
 }
@@ -102,20 +98,12 @@ async function carryInView(
   view.say(`${run} ${options.takeOver === 'no' ? 'begins' : 'carries on'}`)
   try {
     const state = await carryOut(journal, connection.link, record, options, view, interruption.signal)
-    return reportOf(record, state, false)
+    return reportOf(record, state, false, (other) => standingInJournal(journal, other))
   } catch (error) {
-    if (error instanceof RunInUse) throw error
+    if (error instanceof RunInUse || error instanceof RunTakenOver) throw error
     throw new RunBroken(run, error)
   }
 }
 
 /** How long the last audit events may take; what is left is relayed by the next command. */
 const drainMs = 3000
-const drainAgainMs = 20
-
-async function drain(journal: Journal): Promise<void> {
-  const deadlineMs = systemClock.now() + drainMs
-  while (journal.audit.unrelayed(1).length > 0 && systemClock.now() < deadlineMs) {
-    await systemClock.sleep(drainAgainMs)
-  }
-}

@@ -4,7 +4,7 @@ import { confirmPlan, refuseUnlessAskable } from './confirm.ts'
 import { openConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import type { ExitCode } from './exit-code.ts'
-import { layPlan } from './lay-plan.ts'
+import { isPlannedBySight, layPlan } from './lay-plan.ts'
 import { loadFleet, type LoadedFleet } from './load-fleet.ts'
 
 export interface ChangeOptions extends SessionChoices {
@@ -12,7 +12,7 @@ export interface ChangeOptions extends SessionChoices {
   readonly label: readonly string[]
 }
 
-/** `filo start|stop|restart`: plans, asks, carries out. */
+/** `filo start|stop|restart|reboot|halt`: plans, asks, carries out. */
 export async function change(
   context: Context,
   verb: Intention['verb'],
@@ -41,9 +41,8 @@ export async function confirmAndCarry(
   return await carryPlan(context, loaded, plan, choices)
 }
 
-/** Only a restart is planned by what is running: nobody is asked for the others. */
 async function planNow(context: Context, loaded: LoadedFleet, intention: Intention): Promise<Plan> {
-  if (intention.verb !== 'restart') return await layPlan(loaded, intention, undefined)
-  await using connection = await openConnection(context, loaded, new Set())
+  if (!isPlannedBySight(intention.verb)) return await layPlan(loaded, intention, undefined)
+  await using connection = await openConnection(context, loaded)
   return await layPlan(loaded, intention, connection)
 }

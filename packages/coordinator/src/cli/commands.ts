@@ -1,12 +1,16 @@
 import { readFileSync } from 'node:fs'
+import type { Allowance } from '@filo/protocol'
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
 import { durationMs, durationPattern } from '../fleet/duration.ts'
 import type { Intention } from '../plan/plan.ts'
+import type { FollowOptions } from './audit-follow.ts'
 import type { Context } from './context.ts'
 import type { ExitCode } from './exit-code.ts'
 import type { HypcontrolOptions, ImportOptions } from './import.ts'
 import type { PlanOptions } from './plan.ts'
+import type { ResumeChoices } from './resume.ts'
 import type { StatusOptions } from './status.ts'
+import { explainUsage } from './usage.ts'
 import type { SessionChoices } from './carry.ts'
 import type { ChangeOptions } from './change.ts'
 
@@ -22,11 +26,13 @@ export function defineCommands(perform: Perform): Command {
     .option('--state <dir>', 'where runs and keys are kept (default: ~/.local/state/filo; FILO_STATE)')
     .option('--no-color', 'print without colours (NO_COLOR)')
     .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'filo: ')) })
     .exitOverride()
   defineSettingUp(program, perform)
   defineLooking(program, perform)
   defineChanging(program, perform)
   defineRuns(program, perform)
+  explainUsage(program)
   return program
 }
 
@@ -45,12 +51,32 @@ const only = (): Option =>
   new Option('--only', 'leave out what the selection drags along, and prove it instead')
 const selection = (): Argument =>
   new Argument('[selection...]', 'mta, mta@mail1, @mail1, stage:backend, globs; none is the whole fleet')
-const verb = (): Argument => new Argument('<verb>', 'what to plan').choices(['start', 'stop', 'restart'])
+const verb = (): Argument =>
+  new Argument('<verb>', 'what to plan').choices(['start', 'stop', 'restart', 'reboot', 'halt'])
 
 function duration(text: string): number {
   if (!durationPattern.test(text))
     throw new InvalidArgumentError('Expected a duration such as 500ms, 90s, 3m.')
   return durationMs(text)
+}
+
+function bytes(text: string): number {
+  const [, number, unit = ''] = /^(\d{1,6})([KMG]iB)$/.exec(text) ?? []
+  if (number === undefined) throw new InvalidArgumentError('Expected a size such as 64KiB, 100MiB, 2GiB.')
+  return Number(number) * 1024 ** (1 + 'KMG'.indexOf(unit[0]!))
+}
+
+function count(text: string): number {
+  if (!/^\d{1,4}$/.test(text)) throw new InvalidArgumentError('Expected a number from 0 to 9999.')
+  return Number(text)
+}
+
+const allowances: readonly Allowance[] = ['beginning', 'gaps', 'repeats']
+
+function allowance(text: string, all: readonly Allowance[]): Allowance[] {
+  const known = allowances.find((one) => one === text)
+  if (known === undefined) throw new InvalidArgumentError(`Allowed choices are ${allowances.join(', ')}.`)
+  return [...all, known]
 }
 
 function defineSettingUp(program: Command, perform: Perform): void {
@@ -171,12 +197,50 @@ function defineLooking(program: Command, perform: Perform): void {
   const audit = program.command('audit').description('account for what was decided and done')
   audit
     .command('follow')
-    .description('print audit events as JSON lines, as they come, from where this consumer left off')
+    .description('hand audit events on as they come, from where this consumer left off')
     .option('--consumer <name>', 'whose place in the event log', 'filo')
+    .option(
+      '--to <place>',
+      '- (this terminal), FILE, syslog:, syslog+udp://HOST, syslog+tcp://HOST, https://…',
+      '-',
+    )
+    .addOption(
+      new Option('--rotate <size>', 'a file of this size is put aside')
+        .argParser(bytes)
+        .default(100 << 20, '100MiB'),
+    )
+    .addOption(new Option('--keep <number>', 'files put aside that are kept').argParser(count).default(10))
+    .option('--secret <file>', 'signs what goes to a webhook; the file holds whsec_ and base64')
     .option('--type <type>', 'only events of this type, and those below it')
     .option('--host <host>', 'only events of the agent of this host')
-    .action((options: { consumer: string; type?: string; host?: string }, command: Command) =>
-      perform(command, async (context) => (await import('./audit.ts')).followAudit(context, options)),
+    .option('--service <service>', 'only what is about instances of this service')
+    .option('--run <run>', 'only what belongs to this run')
+    .action((options: FollowOptions, command: Command) =>
+      perform(command, async (context) => (await import('./audit-follow.ts')).followAudit(context, options)),
+    )
+  audit
+    .command('show')
+    .description('tell the story of a run: who asked and why, what happened when, what agents said')
+    .argument('<run>')
+    .argument('[file...]', "ledgers and consumers' files, for what the agents themselves have written")
+    .addOption(jsonl())
+    .action((run: string, files: string[], _options: object, command: Command) =>
+      perform(command, async (context) => (await import('./audit-show.ts')).showAudit(context, run, files)),
+    )
+  audit
+    .command('verify')
+    .description('check offline that audit events are as they were written, none changed and none missing')
+    .argument('[file...]', "journals, ledgers, consumers' files of JSON lines; none is this fleet's journal")
+    .addOption(
+      new Option('--allow <what>', "what a consumer's file may be by right; may be given again")
+        .argParser(allowance)
+        .default([], 'nothing'),
+    )
+    .addOption(json())
+    .action((files: string[], options: { allow: Allowance[] }, command: Command) =>
+      perform(command, async (context) =>
+        (await import('./audit-verify.ts')).verifyAudit(context, files, options),
+      ),
     )
 }
 
@@ -213,6 +277,21 @@ function defineChanging(program: Command, perform: Perform): void {
         ),
       )
   }
+  const powers = {
+    reboot: 'stop all on a host and all that needs it, reboot the host, start again what was running',
+    halt: 'stop all on a host and all that needs it, and switch the host off',
+  } as const
+  for (const each of ['reboot', 'halt'] as const) {
+    carrying(program.command(each).description(powers[each]))
+      .argument('[host...]', 'its name, or a glob')
+      .addOption(label())
+      .addOption(reason())
+      .action((hosts: string[], options: ChangeOptions, command: Command) =>
+        perform(command, async (context) =>
+          (await import('./change.ts')).change(context, each, hosts, options),
+        ),
+      )
+  }
   carrying(program.command('apply').description('carry out a plan that `filo plan -o FILE` wrote'))
     .argument('<plan>', 'the file')
     .addOption(reason())
@@ -225,7 +304,8 @@ function defineRuns(program: Command, perform: Perform): void {
   carrying(program.command('resume').description('carry on with a run that has not succeeded'))
     .argument('[run]', 'default: the newest')
     .option('--take-over', 'take its hosts from whoever holds them')
-    .action((run: string | undefined, options: SessionChoices & { takeOver?: true }, command: Command) =>
+    .option('--old-plan', 'keep to its plan although the fleet file has changed since')
+    .action((run: string | undefined, options: ResumeChoices, command: Command) =>
       perform(command, async (context) => (await import('./resume.ts')).resume(context, run, options)),
     )
   carrying(program.command('undo').description('lead back from a run: start what it stopped, or the reverse'))
@@ -253,6 +333,13 @@ function defineRuns(program: Command, perform: Perform): void {
     .addOption(json())
     .action((run: string, step: string, options: { reason: string }, command: Command) =>
       perform(command, async (context) => (await import('./waive.ts')).waive(context, run, step, options)),
+    )
+  program
+    .command('locks')
+    .description('show who holds which host, since when and for which run')
+    .addOption(json())
+    .action((_options: object, command: Command) =>
+      perform(command, async (context) => (await import('./locks.ts')).locks(context)),
     )
   program
     .command('runs')

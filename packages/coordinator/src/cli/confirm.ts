@@ -41,7 +41,7 @@ export async function confirmPlan(
     context.stderr.write(`${describeIntention(plan.intention, plan.fleet)}: ${size}\n`)
   }
   await confirm(context, choices, async () => {
-    await using connection = await openConnection(context, loaded, new Set())
+    await using connection = await openConnection(context, loaded)
     return planView(plan, forecast(plan, await lookAtPlan(loaded, connection, plan)), context.stderr)
   })
 }

@@ -41,7 +41,7 @@ async function examine(context: Context): Promise<Finding[]> {
 
 async function askAgents(context: Context, loaded: LoadedFleet): Promise<Finding[]> {
   const { topology } = loaded
-  await using connection = await openConnection(context, loaded, new Set())
+  await using connection = await openConnection(context, loaded)
   const wanted = topology.instances.map(({ service, host }) => ({ service: service.name, host }))
   return examineAgents(topology, await look(loaded, connection, wanted))
 }

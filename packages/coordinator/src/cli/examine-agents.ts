@@ -1,5 +1,6 @@
 import { digest, type InstanceName } from '@filo/protocol'
-import type { HostSight, Sight, Survey } from '../engine/survey.ts'
+import type { SilenceCause } from '../engine/link.ts'
+import type { AnsweringHost, HostSight, Sight, Survey } from '../engine/survey.ts'
 import { listing } from '../fleet/listing.ts'
 import type { Instance, Topology } from '../fleet/topology.ts'
 import { exitCodes } from './exit-code.ts'
@@ -14,13 +15,8 @@ export function examineAgents({ fleet, instances }: Topology, survey: Survey): F
   const hosts = [...survey.hosts.values()]
   const silent = hosts.filter((host) => !host.answered)
   const findings = [
-    ...silent.map(({ host, silence }) =>
-      wrong(
-        'agents',
-        exitCodes.unknown,
-        silence ?? `${host} does not answer`,
-        `on ${host}: systemctl status filo-agent; journalctl -u filo-agent`,
-      ),
+    ...silent.map(({ host, silence, cause }) =>
+      wrong('agents', exitCodes.unknown, silence, adviceOnSilence[cause](host)),
     ),
     ...examineDefinitions(instances, survey),
     ...hosts.flatMap(examineHolder),
@@ -38,6 +34,19 @@ export function examineAgents({ fleet, instances }: Topology, survey: Survey): F
   ]
 }
 
+const adviceOnSilence: Record<SilenceCause, (host: string) => string> = {
+  'nobody-there': (host) => `on ${host}: systemctl status filo-agent; journalctl -u filo-agent`,
+  'no-answer': (host) =>
+    `on ${host}: journalctl -u filo-agent. If it has dropped messages for "unknown-key", it obeys another ` +
+    `coordinator's key than this one's: ${configureAnew(host)}. If it says nothing, it stands still`,
+  'other-key': (host) =>
+    `${configureAnew(host)}. If that has been done, find out what answers in its place: it has its access to the broker`,
+}
+
+function configureAnew(host: string): string {
+  return `filo agent-config ${host} -o DIR, copy DIR to its /etc/filo, and there: systemctl restart filo-agent`
+}
+
 function examineDefinitions(instances: readonly Instance[], survey: Survey): Finding[] {
   const outdated = instances.filter(({ name, host, service }) => {
     const sight = survey.instances.get(name)
@@ -48,7 +57,7 @@ function examineDefinitions(instances: readonly Instance[], survey: Survey): Fin
       'agents',
       exitCodes.configuration,
       `the agent of ${host} has ${listing(all.map(({ service }) => service.name))} otherwise than this fleet file, or not at all`,
-      `filo agent-config ${host} -o DIR, copy DIR to its /etc/filo, and there: systemctl restart filo-agent`,
+      configureAnew(host),
     ),
   )
 }
@@ -74,8 +83,8 @@ function examineInstance(sight: Sight | undefined, name: InstanceName): Finding[
   return [wrong('agents', exitCodes.unknown, `${name} is unknown: ${detail}`, advice), ...findings]
 }
 
-function examineClocks(hosts: readonly HostSight[]): Finding[] {
-  const skewed = hosts.flatMap(({ host, clockAheadMs = 0, roundTripMs = 0 }) => {
+function examineClocks(hosts: readonly AnsweringHost[]): Finding[] {
+  const skewed = hosts.flatMap(({ host, clockAheadMs, roundTripMs }) => {
     // The answer was written somewhere within the round trip.
     const skewMs = Math.max(Math.abs(clockAheadMs) - roundTripMs, 0)
     if (skewMs <= mostSkewMs) return []

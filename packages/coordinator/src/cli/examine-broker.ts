@@ -23,30 +23,42 @@ export async function examineBroker(fleet: Fleet, operator: string): Promise<Fin
     ),
   )
   return [
-    await reach(fleet.broker, operator),
+    ...(await reach(fleet.broker, operator)),
     ...examineEncryption(fleet.broker, broker),
     ...compareCarriers(fleet, broker, hosts),
   ]
 }
 
-async function reach(urls: readonly string[], operator: string): Promise<Finding> {
+async function reach(urls: readonly string[], operator: string): Promise<Finding[]> {
   try {
     await using transport = await openTransport(urls, { name: `filo doctor ${operator}` })
     const peer = transport.peer() ?? 'the broker'
-    if (!isTooOld(peer)) return fine('broker', `${peer} answers, and takes the user and password`)
-    const advice = 'Filo needs RabbitMQ 3.10 or later'
-    return wrong('broker', exitCodes.brokerUnavailable, `${peer} is too old`, advice)
+    if (isTooOld(peer)) {
+      const advice = 'Filo needs RabbitMQ 3.10 or later, or NATS 2.9 or later'
+      return [wrong('broker', exitCodes.brokerUnavailable, `${peer} is too old`, advice)]
+    }
+    const weaknesses = await transport.weaknesses()
+    return [
+      fine('broker', `${peer} answers, and takes the user and password`),
+      ...weaknesses.map(({ text, advice }) => warning('broker', text, advice)),
+    ]
   } catch (error) {
     if (!(error instanceof BrokerUnavailable)) throw error
     const advice = 'see that it runs, and that the address, user and password in the fleet file are right'
-    return wrong('broker', exitCodes.brokerUnavailable, error.message, advice)
+    return [wrong('broker', exitCodes.brokerUnavailable, error.message, advice)]
   }
 }
 
-/** Before 3.10 RabbitMQ has no quorum queues that take the event log. */
+/** The oldest that Filo is made for: quorum queues that take the event log, durable consumers that can be changed. */
+const oldest: Readonly<Record<string, readonly [major: number, minor: number]>> = {
+  RabbitMQ: [3, 10],
+  NATS: [2, 9],
+}
+
 export function isTooOld(peer: string): boolean {
-  const [, major, minor] = /^RabbitMQ (\d+)\.(\d+)/.exec(peer)?.map(Number) ?? []
-  return major !== undefined && (major < 3 || (major === 3 && minor! < 10))
+  const [, product = '', major = '', minor = ''] = /^(\w+) (\d+)\.(\d+)/.exec(peer) ?? []
+  const [oldestMajor, oldestMinor] = oldest[product] ?? [0, 0]
+  return Number(major) < oldestMajor || (Number(major) === oldestMajor && Number(minor) < oldestMinor)
 }
 
 function hostnameOf(url: string): string {
@@ -54,10 +66,12 @@ function hostnameOf(url: string): string {
 }
 
 function examineEncryption(urls: readonly string[], addresses: Addresses): Finding[] {
-  const isPlain = urls.some((url) => url.startsWith('amqp:'))
-  if (!isPlain || [...addresses].some(isLoopback)) return []
-  const text = 'amqp:// is not encrypted: who listens on the network reads the password and all messages'
-  return [warning('broker', text, 'use amqps://; commands and answers are signed either way')]
+  const plain = urls
+    .map((url) => url.slice(0, url.indexOf(':')))
+    .find((scheme) => !scheme.endsWith('s') || scheme === 'nats')
+  if (plain === undefined || [...addresses].some(isLoopback)) return []
+  const text = `${plain}:// is not encrypted: who listens on the network reads the password and all messages`
+  return [warning('broker', text, `use ${plain}s://; commands and answers are signed either way`)]
 }
 
 /** Warns where a host seems to be the broker and does not say so, or says so and seems not to be. */

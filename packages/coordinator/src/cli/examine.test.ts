@@ -1,7 +1,7 @@
 import { digest, type InstanceName } from '@filo/protocol'
 import pc from 'picocolors'
 import { expect, test } from 'vitest'
-import type { HostSight, Sight, Survey } from '../engine/survey.ts'
+import type { AnsweringHost, Sight, SilentHost, Survey } from '../engine/survey.ts'
 import { parseFleet } from '../fleet/parse-fleet.ts'
 import { buildTopology, type Topology } from '../fleet/topology.ts'
 import { examineAgents } from './examine-agents.ts'
@@ -26,8 +26,8 @@ function topologyOf(text: string): Topology {
 const topology = topologyOf(fleetFile())
 
 function surveyOf(
-  changes: Record<string, Partial<Sight>>,
-  hosts: Record<string, Partial<HostSight>>,
+  changes: Record<string, { definition: Sight['definition'] & {} }>,
+  hosts: Record<string, Partial<AnsweringHost> | Omit<SilentHost, 'host'>>,
 ): Survey {
   return {
     instances: new Map(
@@ -53,11 +53,13 @@ function surveyOf(
     hosts: new Map(
       [...topology.fleet.hosts.keys()].map((host) => [
         host,
-        { host, answered: true, clockAheadMs: 3, roundTripMs: 5, ...hosts[host] },
+        { host, answered: true, clockAheadMs: 3, roundTripMs: 5, boot, ...hosts[host] },
       ]),
     ),
   }
 }
+
+const boot = '22222222-2222-4222-8222-222222222222'
 
 const shown = (findings: readonly Finding[]): string =>
   findingLines(findings, pc.createColors(false)).join('\n')
@@ -78,7 +80,7 @@ test('a silent host, another definition, a held host and a wrong clock each come
     surveyOf(
       { 'rabbitmq@mail1': { definition: digest('another') } },
       {
-        db1: { answered: false, silence: 'no agent listens for db1' },
+        db1: { answered: false, silence: 'no agent listens for db1', cause: 'nobody-there' },
         mail1: { heldBy: holder, clockAheadMs: -65_000 },
       },
     ),

@@ -12,12 +12,12 @@ test('each known error has its exit code, and keeps its words', () => {
     new Exit(exitCodes.nothingMatched, 'nothing matches "wbe"'),
     new BrokerUnavailable('amqp://b: nothing listens there'),
     new KeyError("the coordinator's key cannot be read"),
-    new HostInUse('db1 is being acted on by another filo process'),
-    new RunInUse('r20261120-031500-k7qd is being carried out by another process'),
+    new HostInUse('db1'),
+    new RunInUse('r20261120-031500-k7qd', undefined),
     Object.assign(new Error('denied'), { code: 'EACCES', path: '/root/plan.json' }),
   ]
   expect(failures.map((error) => explainFailure(error).code)).toEqual([4, 69, 78, 75, 75, 77])
-  for (const [index, error] of failures.slice(0, 5).entries()) {
+  for (const [index, error] of failures.slice(0, 4).entries()) {
     expect(explainFailure(error).words, `failure ${index}`).toContain(error.message)
   }
 })
@@ -29,6 +29,14 @@ test('an unknown error shows its stack; of a run it says that the journal is int
   expect(words).toContain('Error: an assertion\n    at ')
   expect(words).toMatch(/journal of r20261120-031500-k7qd is intact.*filo resume r20261120-031500-k7qd/)
   expect(explainFailure('a string').words).toContain('a string')
+})
+
+test('a journal that another process keeps locked is no fault of this one: exit 75', () => {
+  const locked = Object.assign(new Error('database is locked'), { errcode: 5 })
+  expect(explainFailure(locked)).toMatchObject({
+    code: 75,
+    words: expect.stringContaining('locked for 10 s') as string,
+  })
 })
 
 test('a disk that is full is no riddle: what failed, what to do, and how to carry on, without a stack', () => {

@@ -49,7 +49,7 @@ test('what happens to a step is told in a line of its own', () => {
       "good: start db@db1  started",
       "good: prove app@app1  is running",
       "bad: stop mta@mail1  failed: exit status 1",
-      "doubtful: stop mta@mail1  unknown: no answer from mail1 within 5 s",
+      "doubtful: stop mta@mail1  unknown: no answer from mail1 within 5 s; asked again for up to 1m (--patience)",
       "doubtful: stop mta@mail1  did not begin: the instance is busy",
       "plain: stop mta@mail1  had begun after all, and is under way",
       "bad: stop mta@mail1  drifted: it is seen running",
@@ -57,6 +57,14 @@ test('what happens to a step is told in a line of its own', () => {
       "plain: stop mta@mail1  late word: changed, status 3: stopped",
     ]
   `)
+})
+
+test('an interruption tells what is waited for, in flight or unknown', () => {
+  const lost: RunEvent = { type: 'unknown', step: 0, action, reason: 'no answer', atMs: 0 }
+  const interrupted: RunEvent = { type: 'stopping', why: 'interrupted', operator: 'bob@admin2' }
+  expect(narrate(take(begun(plan), sent(0), lost), interrupted)?.text).toBe(
+    'by bob@admin2: nothing new is sent; 1 unknown step asked again for up to 1m (--patience)',
+  )
 })
 
 test('what happens to a host or the run is told; what is only bookkeeping is not', () => {
@@ -70,10 +78,10 @@ test('what happens to a host or the run is told; what is only bookkeeping is not
     ),
   ).toMatchInlineSnapshot(`
     [
-      "doubtful: mail1  no answer from mail1 within 5 s",
+      "doubtful: mail1  no answer from mail1 within 5 s; asked again for up to 1m (--patience)",
       "bad: mail1  held by r20261120-030000-aaaa",
       "bad: mail1  taken over by r20261120-030000-aaaa of bob@admin2: nothing new is sent",
-      "bad: mail1  taken over by another run: nothing new is sent",
+      "bad: mail1  taken over by another run, which has ended: nothing new is sent",
       "doubtful: cancelled  by bob@admin2 (wrong night): nothing new is sent; 1 step in flight awaited",
     ]
   `)

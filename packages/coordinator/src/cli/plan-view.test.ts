@@ -164,7 +164,7 @@ describe('forecast', () => {
     const plan = planned({ verb: 'stop', selection: ['nginx', 'mta'] })
     const sights = seen(plan, {})
     const instances = new Map(sights.instances)
-    instances.set('nginx@web1', { ...instances.get('nginx@web1')!, definition: digest('other') })
+    instances.set('nginx@web1', { observation: running, definition: digest('other') })
     instances.set('mta@mail1', { silence: 'the agent of mail1 does not know it' })
     const { problems } = forecast(plan, { ...sights, instances })
     expect(problems.map(({ kind, instance }) => `${kind} ${instance}`)).toEqual([

@@ -57,7 +57,8 @@ export function describeIntention(
   { verb, selection, labels, only, undoes }: Intention,
   fleet: string,
 ): string {
-  const what = selection.length === 0 ? `the whole fleet ${fleet}` : selection.join(' ')
+  const all = verb === 'reboot' || verb === 'halt' ? 'all' : `the whole fleet ${fleet}`
+  const what = selection.length === 0 ? all : selection.join(' ')
   const where = labels.length === 0 ? '' : ` on hosts with ${labels.join(' and ')}`
   // It names each instance that the run changed, which may be thousands.
   if (undoes !== undefined) return `the way back from ${undoes}: ${verb} ${listing(selection, 4)}`
@@ -69,7 +70,7 @@ export function counted(count: number, noun: string): string {
 }
 
 function forecastCells(step: Step, { kind, now }: StepForecast, colors: Colors): Cell[] {
-  const acts = { start: 'start', stop: 'stop', prove: 'prove', hook: 'run' }[step.kind]
+  const acts = step.kind === 'hook' ? 'run' : step.kind
   switch (kind) {
     case 'change':
       return [now ?? '', { text: acts, paint: colors.bold }]

@@ -33,6 +33,12 @@ export async function plan(
     throw new Exit(exitCodes.usage, `--detailed-exitcode does not go with --offline: ${why}`)
   }
   const { only = false, label } = options
+  if (only && (verb === 'reboot' || verb === 'halt')) {
+    throw new Exit(
+      exitCodes.usage,
+      `--only does not go with ${verb}: a host that goes down takes with it all that needs it`,
+    )
+  }
   const intention = { verb, selection: [...selection], labels: [...label], only }
   const isOffline = options.offline ?? false
   const { planned, foreseen } = await foresee(context, loadFleet(context), intention, isOffline)
@@ -52,7 +58,7 @@ async function foresee(
   isOffline: boolean,
 ): Promise<{ readonly planned: Plan; readonly foreseen?: Forecast }> {
   if (isOffline) return { planned: await layPlan(loaded, intention, undefined) }
-  await using connection = await openConnection(context, loaded, new Set())
+  await using connection = await openConnection(context, loaded)
   const planned = await layPlan(loaded, intention, connection)
   return { planned, foreseen: forecast(planned, await lookAtPlan(loaded, connection, planned)) }
 }

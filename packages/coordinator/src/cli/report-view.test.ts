@@ -65,11 +65,21 @@ test('show tells who ordered it and each step before that', () => {
     "ordered by alice@admin1 at 2026-11-20T03:15:00.000Z: kernel update
     plan abababababab, 1 session, policy hold
 
-    step         came to  took  action                                why
-    stop web@w1  changed        00000000-0000-4000-8000-000000000001  stopped
-    stop app@a1  failed   1.2s  00000000-0000-4000-8000-000000000101  exit status 1
+    step         came to  took  action    why
+    stop web@w1  changed        00000000  stopped
+    stop app@a1  failed   1.2s  00000000  exit status 1
     stop db@d1   waiting
     "
+  `)
+})
+
+test('show tells of a step that is waived by whom and why, whatever it came to before, and cuts to the terminal', () => {
+  const reason = 'its host has burnt down, and with it all that could be asked'
+  const state = take(afterFailure(), { type: 'waived', step: 0, operator: 'bob@admin2', reason })
+  expect(showView(report(state, 'failed'), colors, 80).slice(3, 6).join('\n')).toMatchInlineSnapshot(`
+    "step         came to  took  action    why
+    stop web@w1  waived         00000000  by bob@admin2: its host has burnt down, a…
+    stop app@a1  failed   1.2s  00000000  exit status 1"
   `)
 })
 

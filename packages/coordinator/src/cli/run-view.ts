@@ -1,7 +1,7 @@
 import { systemClock } from '@filo/protocol'
 import type { createLogUpdate } from 'log-update'
 import type { RunWatcher } from '../engine/executor.ts'
-import { stepName } from '../plan/plan.ts'
+import { stepName, type Plan } from '../plan/plan.ts'
 import type { RunEvent } from '../run/run-event.ts'
 import type { RunState } from '../run/run.ts'
 import { activityLines, activityOf, type Activity, type Progress } from './activity.ts'
@@ -51,22 +51,30 @@ function formatLine({ tone, subject, text }: Line, colors: Colors): string {
   return `${colors.dim(time)} ${subject}  ${paints[tone](colors)(text)}`
 }
 
-/** One line for each event, where nobody watches or a file does. */
+/** One line for each event and each line that an action printed, where nobody watches or a file does. */
 class PlainView implements RunView {
   readonly #output: Output
+  #plan: Plan | undefined
 
   constructor(output: Output) {
     this.#output = output
   }
 
   onEvents(state: RunState, events: readonly RunEvent[]): void {
+    this.#plan = state.plan
     for (const event of events) {
       const line = narrate(state, event)
       if (line !== undefined) this.say(formatLine(line, this.#output.colors))
     }
   }
 
-  onProgress(): void {}
+  onProgress(step: number, _phase: string, lines: readonly string[]): void {
+    if (this.#plan === undefined) return
+    const subject = stepName(this.#plan.steps[step]!)
+    for (const line of lines) {
+      this.say(formatLine({ tone: 'begun', subject, text: `| ${line}` }, this.#output.colors))
+    }
+  }
 
   say(text: string): void {
     this.#output.write(`${text}\n`)

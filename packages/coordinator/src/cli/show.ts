@@ -14,24 +14,32 @@ export function show(context: Context, run: string): ExitCode {
   using journal = openJournal(loadFleet(context))
   const report = reportFromJournal(journal, findRun(journal, run))
   if (format === 'json') stdout.write(`${JSON.stringify(report, undefined, 2)}\n`)
-  else stdout.write(`${showView(report, stdout.colors).join('\n')}\n`)
+  else {
+    const columns = stdout.isTerminal ? stdout.columns : undefined
+    stdout.write(`${showView(report, stdout.colors, columns).join('\n')}\n`)
+  }
   return exitCodes.done
 }
 
-export function showView(report: RunReport, colors: Colors): string[] {
+/** As much of an action's id as tells it from the others of a run, and can be searched for in agents' logs. */
+const idLength = 8
+
+/** @param columns of the terminal: what does not fit stands below, where it matters, or with `--json`. */
+export function showView(report: RunReport, colors: Colors, columns?: number): string[] {
   const { operator, orderedAt, planHash, sessions, policy, reason, steps } = report
-  const rows = steps.map(({ step, phase, outcome, durationMs, action, reason: why }): Cell[] => [
+  const rows = steps.map(({ step, phase, outcome, durationMs, action, reason: why, since }): Cell[] => [
     step,
-    { text: outcome ?? phase, paint: paintOf(phase, colors) },
+    { text: phase === 'done' ? (outcome ?? phase) : phase, paint: paintOf(phase, colors) },
     durationMs === undefined ? '' : formatDuration(durationMs),
-    { text: action ?? '', paint: colors.dim },
-    why ?? '',
+    { text: action?.slice(0, idLength) ?? '', paint: colors.dim },
+    why ??
+      (since === undefined ? '' : `${step.startsWith('reboot') ? 'rebooting' : 'halting'} since ${since}`),
   ])
   return [
     `ordered by ${operator} at ${orderedAt}${reason === undefined ? '' : `: ${reason}`}`,
     `plan ${planHash.slice(0, 12)}, ${sessions} session${sessions === 1 ? '' : 's'}, policy ${policy}`,
     '',
-    ...formatTable(['step', 'came to', 'took', 'action', 'why'], rows),
+    ...formatTable(['step', 'came to', 'took', 'action', 'why'], rows, columns),
     '',
     ...reportView(report, colors),
   ]

@@ -1,4 +1,4 @@
-import { type InstanceName, type Observation } from '@filo/protocol'
+import { digest, type InstanceName, type Observation } from '@filo/protocol'
 import pc from 'picocolors'
 import { describe, expect, test } from 'vitest'
 import type { HostSight, Sight } from '../engine/survey.ts'
@@ -32,8 +32,9 @@ function rowsOf(observations: Record<string, Partial<Observation>>, silent: read
   const sights = instances.map(({ name, host, service }): [InstanceName, Sight] => {
     const silence = `no agent listens for ${host}`
     const observation: Observation = { ...running, ...observations[name] }
+    const definition = digest(service.definition)
     const sight = { service: service.name, host, ageMs: 40 }
-    return [name, silent.includes(host) ? { ...sight, silence } : { ...sight, observation }]
+    return [name, silent.includes(host) ? { ...sight, silence } : { ...sight, observation, definition }]
   })
   const hosts = new Map<string, HostSight>()
   return statusRows(instances, { instances: new Map(sights), hosts })
@@ -49,7 +50,9 @@ describe('statusView', () => {
       "instance      state    since                seen           detail
       database@db1  running  2026-11-19 23:05:07  lsb, 0.0s ago  status 0: running
       mta@mail1     unknown                       no answer      no agent listens for mail1
-      nginx@web1    running                       lsb, 0.0s ago  status 0: running"
+      nginx@web1    running                       lsb, 0.0s ago  status 0: running
+
+      why there is no answer: filo doctor"
     `)
   })
 
@@ -61,7 +64,15 @@ describe('statusView', () => {
     })
     const since = new Date(2026, 10, 20, 3, 15).toISOString()
     const heldBy = { run: 'r20261120-031500-k7qd', operator: 'bob@admin2', since }
-    expect(view(rows, [{ host: 'web1', answered: true, heldBy }])).toMatchInlineSnapshot(`
+    const host = {
+      host: 'web1',
+      answered: true,
+      clockAheadMs: 0,
+      roundTripMs: 1,
+      boot: '22222222-2222-4222-8222-222222222222',
+      heldBy,
+    } as const
+    expect(view(rows, [host])).toMatchInlineSnapshot(`
       "instance      state               since  seen           detail
       database@db1  running, not ready         lsb, 0.0s ago  status 0: running
       mta@mail1     failed, still live         lsb, 0.0s ago  status 1

@@ -72,7 +72,9 @@ export function statusView(
       : [`${host} is held by ${heldBy.run} of ${heldBy.operator} since ${formatMoment(heldBy.since, now)}`],
   )
   const warnings = rows.flatMap((row) => (row.warnings ?? []).map((text) => `${row.instance}: ${text}`))
-  const notes = [...held, ...warnings].map((line) => colors.yellow(line))
+  const isSilent = rows.some(({ manager }) => manager === undefined)
+  const silence = isSilent ? ['why there is no answer: filo doctor'] : []
+  const notes = [...silence, ...held, ...warnings].map((line) => colors.yellow(line))
   const table = formatTable(['instance', 'state', 'since', 'seen', 'detail'], cells, columns)
   return notes.length === 0 ? table : [...table, '', ...notes]
 }

@@ -28,7 +28,7 @@ export async function status(
 ): Promise<ExitCode> {
   const loaded = loadFleet(context)
   const instances = selectInstances(loaded.topology, selection, label)
-  await using connection = await openConnection(context, loaded, new Set())
+  await using connection = await openConnection(context, loaded)
   if (!watch) return await show(context, loaded, connection, instances)
   const ending = endingSignal()
   for (;;) {

@@ -5,7 +5,7 @@ import type { RunEvent } from '../run/run-event.ts'
 import { judgeWaiver } from '../run/waiver.ts'
 import { openJournal } from './connection.ts'
 import type { Context } from './context.ts'
-import { exitCodes, type ExitCode } from './exit-code.ts'
+import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
 import { findRun } from './find-run.ts'
 import { loadFleet } from './load-fleet.ts'
 import { askOwner, printAnswer } from './request.ts'
@@ -17,6 +17,12 @@ export async function waive(
   step: string,
   { reason }: { readonly reason: string },
 ): Promise<ExitCode> {
+  if (reason.trim() === '') {
+    throw new Exit(
+      exitCodes.usage,
+      'a waiver needs a reason: --reason "why it is safe to go on without proof"',
+    )
+  }
   using journal = openJournal(loadFleet(context))
   const record = findRun(journal, run)
   const waiver: Waiver = { step, operator: context.operator, reason }

@@ -1,5 +1,16 @@
-import { instanceName, judge, type Clock, type Ending, type Observation, type Report } from '@filo/protocol'
-import { settleMsOf } from '../plan/plan.ts'
+import {
+  instanceName,
+  judge,
+  powerName,
+  type ActionRecord,
+  type Clock,
+  type Ending,
+  type Observation,
+  type Progress,
+  type Report,
+} from '@filo/protocol'
+import { isHostStep, isServiceStep, settleMsOf } from '../plan/plan.ts'
+import { ownMachine } from '../plan/own-machine.ts'
 import { proofAgeMs } from '../run/decide.ts'
 import {
   interpretAftermath,
@@ -8,6 +19,7 @@ import {
   interpretProof,
   type Answered,
 } from '../run/interpret.ts'
+import { interpretReturn, interpretSilence, interpretStayed, isAwaitedAway } from '../run/host-step.ts'
 import { goalOf, type RunState } from '../run/run.ts'
 import type { Proof, RunEvent } from '../run/run-event.ts'
 import { knownOtherwise, type Hosts, type HostWord } from './hosts.ts'
@@ -35,6 +47,7 @@ export interface Proceedings {
 export class Answers {
   readonly #clock: Clock
   readonly #link: Link
+  readonly #ownBoot: string
   readonly #record: RunRecord
   readonly #hosts: Hosts
   readonly #proceedings: Proceedings
@@ -44,13 +57,14 @@ export class Answers {
   readonly #overAtMs = new Map<string, number>()
 
   constructor(
-    { clock, link }: { readonly clock: Clock; readonly link: Link },
+    { clock, link, boot }: { readonly clock: Clock; readonly link: Link; readonly boot: string },
     record: RunRecord,
     hosts: Hosts,
     proceedings: Proceedings,
   ) {
     this.#clock = clock
     this.#link = link
+    this.#ownBoot = boot
     this.#record = record
     this.#hosts = hosts
     this.#proceedings = proceedings
@@ -89,8 +103,11 @@ export class Answers {
     // Whoever is fenced stays so: an answer from before, or silence, does not give the host back.
     if (known?.kind === 'fenced') return
     if (heard.kind === 'silent') {
-      if (known?.kind === 'silent' && known.reason === heard.reason) return
-      return this.#note({ type: 'silent', host, reason: heard.reason, atMs: heard.askedAtMs })
+      const isNews = known?.kind !== 'silent' || known.reason !== heard.reason
+      if (isNews) this.#note({ type: 'silent', host, reason: heard.reason, atMs: heard.askedAtMs })
+      for (const event of interpretSilence(this.#state, host, this.#nowMs)) this.#note(event)
+      if (this.#state.gone.has(host)) this.#hosts.forget(host)
+      return
     }
     if (heard.kind === 'refusal') {
       const { reason, detail, holder } = heard.refusal
@@ -110,13 +127,33 @@ export class Answers {
       void this.#hosts.giveBack(host, holder.grant)
       return this.#note({ type: 'fenced', host, holder: null })
     }
-    const reason = this.#hosts.objectionTo(host, heard.report.definitions)
+    const reason = this.#objectionTo(host, heard.report)
     if (reason !== undefined) {
       // The way out is a new plan, which must not find the host held by this one.
       void this.#hosts.giveBack(host, holder.grant)
       return this.#note({ type: 'claim-refused', host, reason, holder: null })
     }
+    this.#noteReboot(host, heard.report)
     this.#note({ type: 'claimed', host, grant: holder.grant, ledger, incarnation, boot })
+    const hostStep = this.#state.hostSteps.get(host)
+    if (hostStep !== undefined) this.#hosts.inquireSoon(hostStep)
+  }
+
+  #objectionTo(host: string, { definitions, boot }: Report): string | undefined {
+    const hostStep = this.#record.plan.steps[this.#state.hostSteps.get(host) ?? -1]
+    if (hostStep !== undefined && isHostStep(hostStep) && boot === this.#ownBoot) {
+      return ownMachine(host, hostStep.kind)
+    }
+    return this.#hosts.objectionTo(host, definitions)
+  }
+
+  /** A boot that no step of the run was to bring about; of those that were asked for their own step tells. */
+  #noteReboot(host: string, { boot, clock: seenAt }: Report): void {
+    const before = this.#state.boots.get(host)
+    if (before === undefined || before === boot) return
+    const { phase, action } = this.#state.steps[this.#state.hostSteps.get(host) ?? -1] ?? {}
+    const isAskedFor = action?.going?.boot === before && phase !== 'failed' && phase !== 'sealed'
+    if (!isAskedFor) this.#note({ type: 'rebooted', host, boot, seenAt })
   }
 
   /** R8: a ledger that gives us a second grant has given the host to somebody else in between, who has ended. */
@@ -162,7 +199,7 @@ export class Answers {
   }
 
   #takeActAnswer({ step, action, answer }: Extract<HostWord, { kind: 'act-heard' }>): void {
-    if (answer.type === 'progress') return
+    if (answer.type === 'progress') return this.#takeProgress(step, action, answer.body.phase)
     if (answer.type === 'result') {
       if (answer.body.action !== action) return
       const { ending, isRepeated: isFromMemory } = answer.body
@@ -175,6 +212,7 @@ export class Answers {
       if (isOurs) this.#hosts.claimSoon(host)
       else if (this.#state.hosts.get(host)?.kind === 'claimed') this.#note({ type: 'fenced', host, holder })
     }
+    if (reason === 'boot') this.#hosts.claimSoon(host)
     if (reason === 'storage' && !sealed) return this.#becomeUnknown(step, action, detail)
     // A refusal that bars nothing says nothing of what another copy of the command may have done; nor does that of
     // a ledger which is new (R6).
@@ -187,11 +225,12 @@ export class Answers {
     if (reason === 'definition' || reason === 'unknown-service') {
       // The agent was restarted with another configuration, and its next grant would say the same.
       this.#note({ type: 'sealed', step, action, reason: detail, retryAtMs: this.#nowMs })
-      const { service } = this.#record.plan.steps[step]!
+      const planned = this.#record.plan.steps[step]!
+      const name = isHostStep(planned) ? powerName : planned.service
       return this.#note({
         type: 'claim-refused',
         host,
-        reason: knownOtherwise(host, [service]),
+        reason: knownOtherwise(host, [name]),
         holder: null,
       })
     }
@@ -209,6 +248,8 @@ export class Answers {
     const { report } = heard
     const told = report.actions.find((one) => one.action === action)
     if (told === undefined) return
+    for (const event of this.#interpretBoot(step, told, report)) this.#note(event)
+    if (!this.#isWaitedFor(step, action)) return
     const isOverdue = told.status === 'overdue'
     if (told.status === 'started' || isOverdue) {
       const isUnknown = this.#state.steps[step]!.phase === 'unknown'
@@ -239,6 +280,30 @@ export class Answers {
     this.#resolveByObservation(step, action, report)
   }
 
+  /** What it means for a host step from which boot its host answers, where its ledger has no ending that says so. */
+  #interpretBoot(step: number, { status, ending }: ActionRecord, { boot, ledger }: Report): RunEvent[] {
+    if (!isHostStep(this.#record.plan.steps[step]!) || ending?.outcome === 'changed') return []
+    const action = this.#state.steps[step]!.action!
+    if (boot !== action.going?.boot) return interpretReturn(this.#state, step, boot)
+    const isForgotten = status === 'forgotten' || ledger !== action.ledger
+    const isOver = isForgotten || ending?.outcome === 'unproven'
+    return isOver ? interpretStayed(this.#state, step, this.#nowMs) : []
+  }
+
+  /** Of most actions it changes nothing. Of a host that goes down it tells that silence is to be expected. */
+  #takeProgress(step: number, action: string, phase: Progress['phase']): void {
+    const planned = this.#record.plan.steps[step]!
+    if (!isHostStep(planned) || !this.#isWaitedFor(step, action)) return
+    if (phase !== 'waiting' && phase !== 'leaving') return
+    const hasLeft = phase === 'leaving'
+    // It receives nothing any more: whether it is gone is known as soon as it is asked.
+    if (hasLeft) this.#hosts.claimSoon(planned.host)
+    const { goingDown } = this.#state.steps[step]!
+    if (goingDown === undefined || (hasLeft && !goingDown.hasLeft)) {
+      this.#note({ type: 'going-down', step, action, hasLeft })
+    }
+  }
+
   #takeEnding(step: number, action: string, ending: Ending, answered: Answered): void {
     const nowMs = this.#nowMs
     for (const event of interpretEnding(this.#state, step, action, ending, answered, nowMs)) this.#note(event)
@@ -247,7 +312,7 @@ export class Answers {
   /** R4: an action that is over and could not be seen to its end is resolved by what is seen since. */
   #lookForAftermath(step: number, action: string): void {
     const planned = this.#record.plan.steps[step]!
-    if (planned.kind === 'hook' || !this.#isWaitedFor(step, action)) return
+    if (!isServiceStep(planned) || !this.#isWaitedFor(step, action)) return
     const nowMs = this.#nowMs
     const overAtMs = this.#overAtMs.get(action) ?? nowMs
     this.#overAtMs.set(action, overAtMs)
@@ -264,21 +329,32 @@ export class Answers {
    */
   #resolveByObservation(step: number, action: string, report: Report): void {
     const planned = this.#record.plan.steps[step]!
-    if (planned.kind === 'hook') return
+    if (!isServiceStep(planned)) return
     const nowMs = this.#nowMs
     const proof = this.#state.instances.get(instanceName(planned.service, planned.host))?.proof
     const isOfThisLife = proof?.incarnation === report.incarnation && nowMs - proof.askedAtMs <= proofAgeMs
     if (proof === undefined || !isOfThisLife) return this.#hosts.observe([step], nowMs)
     const { observation } = proof
     const settleMs = settleMsOf(this.#record.plan, planned.service)
-    if (judge(observation, goalOf(planned)!, settleMs) !== 'proves') return this.#hosts.observe([step], nowMs)
+    if (judge(observation, goalOf(planned), settleMs) !== 'proves') return this.#hosts.observe([step], nowMs)
     this.#note({ type: 'done', step, action, outcome: 'observed', reason: observation.detail, proof })
   }
 
   #becomeUnknown(step: number, action: string, reason: string): void {
     const { phase } = this.#state.steps[step]!
     if (phase !== 'sent' || !this.#isWaitedFor(step, action)) return
-    this.#note({ type: 'unknown', step, action, reason, atMs: this.#nowMs })
+    if (isAwaitedAway(this.#state, step, this.#nowMs)) return
+    this.#note({ type: 'unknown', step, action, reason: this.#whyUnknown(step, reason), atMs: this.#nowMs })
+  }
+
+  /** Of a host that was told to go down silence means something else than of others. */
+  #whyUnknown(step: number, reason: string): string {
+    const planned = this.#record.plan.steps[step]!
+    const { action, goingDown, awayUntilMs = 0 } = this.#state.steps[step]!
+    if (!isHostStep(planned)) return reason
+    const since = `it was told to ${planned.kind} at ${action!.going!.since}`
+    if (goingDown === undefined) return `${reason}; ${since}, and has not said that it does`
+    return this.#nowMs < awayUntilMs ? reason : `${reason}; ${since}, and its ${planned.kind}_timeout is over`
   }
 
   #isWaitedFor(step: number, action: string): boolean {
@@ -288,7 +364,7 @@ export class Answers {
 }
 
 /** Refusals that may be gone in a moment; others are told to the operator at once. */
-const passing: ReadonlySet<string> = new Set(['beacon', 'busy', 'grant', 'storage', 'sealed'])
+const passing: ReadonlySet<string> = new Set(['beacon', 'boot', 'busy', 'grant', 'storage', 'sealed'])
 const retryMs = 1000
 
 function unseeable(clock: Clock, detail: string): Observation {

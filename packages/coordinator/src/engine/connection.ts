@@ -1,21 +1,35 @@
 import { randomUUID } from 'node:crypto'
-import { openTransport, relay, systemClock, type Transport } from '@filo/protocol'
+import { openTransport, Relay, systemClock, type Transport } from '@filo/protocol'
 import type { Fleet } from '../fleet/fleet.ts'
-import type { Journal } from './journal.ts'
+import type { Journal, RunOwner } from './journal.ts'
 import { readCoordinatorKey, readHostKeys } from './keys.ts'
 import { Link } from './link.ts'
+import { redactorOf } from './redactor.ts'
 import type { LocalAgents } from './local-agents.ts'
 import type { StateDir } from './state-dir.ts'
 
 /** A host of a local fleet is acted on by another `filo` process. */
 export class HostInUse extends Error {
   override name = 'HostInUse'
+  readonly host: string
+  /** The run that this process carries out, where it is known. */
+  readonly run: string | undefined
+  readonly owner: RunOwner | undefined
+
+  constructor(host: string, run?: string, owner?: RunOwner) {
+    super(`${host} is being acted on by another filo process`)
+    this.host = host
+    this.run = run
+    this.owner = owner
+  }
 }
 
 export interface ConnectionOptions {
   readonly fleet: Fleet
   readonly dir: StateDir
   readonly operator: string
+  /** Of who acts; null for who only looks: then nothing is written, and a damaged journal is in nobody's way. */
+  readonly journal: Journal | null
   /** The hosts that will be acted on; the others are only observed. Matters where this process is their agent. */
   readonly actOn: ReadonlySet<string>
   /** What agents in this process log, on stderr: a level of pino's. */
@@ -33,7 +47,7 @@ export interface Connection extends AsyncDisposable {
  * keys that are made for it; from there on nothing differs. Throws BrokerUnavailable, KeyError, HostInUse.
  */
 export async function connect(options: ConnectionOptions): Promise<Connection> {
-  const { fleet, dir, operator } = options
+  const { fleet, dir, operator, journal } = options
   const coordinator = randomUUID()
   await using stack = new AsyncDisposableStack()
   const { transport, key, hosts } =
@@ -42,25 +56,21 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
       : {
           key: readCoordinatorKey(dir.keys),
           hosts: readHostKeys(dir.keys, fleet.hosts.keys()),
-          transport: stack.use(await openTransport(fleet.broker, { name: `filo ${operator}` })),
+          transport: stack.use(
+            await openTransport(fleet.broker, { name: `filo ${operator}`, willReceive: true }),
+          ),
         }
-  const identity = { fleet: fleet.name, coordinator, operator, key, hosts }
+  const audit = journal?.audit ?? null
+  const redactor = redactorOf(fleet)
+  const identity = { fleet: fleet.name, coordinator, operator, key, audit, redactor, hosts }
   const link = stack.use(await Link.open(transport, identity, systemClock, randomUUID))
   const disposal = stack.move()
   return { link, transport, [Symbol.asyncDispose]: () => disposal.disposeAsync() }
 }
 
 /** Relays the journal's audit events for as long as it is not disposed; a local fleet has no event log. */
-export function relayAudit(journal: Journal, fleet: Fleet, transport: Transport): AsyncDisposable {
-  const ending = new AbortController()
-  const relaying =
-    fleet.broker === 'local' ? Promise.resolve() : relay(journal.audit, transport, ending.signal)
-  return {
-    async [Symbol.asyncDispose]() {
-      ending.abort()
-      await relaying
-    },
-  }
+export function relayAudit(journal: Journal, fleet: Fleet, transport: Transport): Relay | undefined {
+  return fleet.broker === 'local' ? undefined : new Relay(journal.audit, transport)
 }
 
 /** Agents are loaded only where they run: most coordinators have none in their process. */

@@ -1,4 +1,5 @@
 import type { Clock } from '@filo/protocol'
+import { isHostStep } from '../plan/plan.ts'
 import { auditOf } from '../run/audit.ts'
 import { decide, outcomeOf } from '../run/decide.ts'
 import { evolve, fold, type RunState } from '../run/run.ts'
@@ -39,6 +40,8 @@ export interface ExecutorWorld {
   readonly journal: Journal
   readonly link: Link
   readonly newId: () => string
+  /** The boot of the machine that this process runs on: a run does not end it. */
+  readonly boot: string
 }
 
 /** How long the loop sleeps when nothing arrives: time alone opens and closes gates. */
@@ -48,7 +51,8 @@ const requestsEveryMs = 250
 
 /**
  * Carries out a session of a run, to its end. The caller holds the run's lock. An aborted `interrupt` sends nothing
- * new and waits for what is in flight. Throws when the journal cannot be written: then nothing more is sent.
+ * new and waits for what is in flight. Throws when the journal cannot be written, and RunTakenOver where another
+ * process has become the owner meanwhile: then nothing more is sent.
  */
 export async function execute(
   world: ExecutorWorld,
@@ -90,6 +94,14 @@ class Session {
     this.#options = options
     this.#nowMs = world.clock.sinceBoot()
     this.#watcher = watcher
+    const { coordinator, operator } = world.link.identity
+    // First, so that nothing of an earlier owner comes after what is read.
+    world.journal.own(record.run, {
+      coordinator,
+      operator,
+      pid: process.pid,
+      since: world.clock.wall().toISOString(),
+    })
     this.#state = fold(record.plan, world.journal.events(record.run))
     this.#inbox = new Inbox(world.clock)
     this.#hosts = new Hosts(world, record, options.takeOver, (word) => this.#inbox.push(word))
@@ -126,10 +138,20 @@ class Session {
         for (const item of items) this.#interpret(item)
       }
       await this.#hosts.release()
+      this.#noteReleased()
     } finally {
       interrupt.removeEventListener('abort', onInterrupt)
     }
     return this.#state
+  }
+
+  /** The last that the agents said of their chains: nothing else would keep it. */
+  #noteReleased(): void {
+    const { journal } = this.#world
+    const { run } = this.#record
+    if (journal.audit.hasHeard) {
+      journal.append(run, [], [{ type: 'filo.run.released', subject: run, data: { run } }])
+    }
   }
 
   /** Decides, makes it durable, and then does it. Gives the outcome when the session is over. */
@@ -148,14 +170,17 @@ class Session {
       const host = this.#state.hosts.get(this.#record.plan.steps[step]!.host)
       if (host?.kind !== 'claimed') throw new Error('a step may only be sent to a host that is claimed')
       const action = this.#world.newId()
-      this.#note({ type: 'sent', step, action, grant: host.grant, ledger: host.ledger, atMs: nowMs })
-      return { step, action, grant: host.grant }
+      const { grant, ledger, boot } = host
+      const sent: RunEvent = { type: 'sent', step, action, grant, ledger, atMs: nowMs }
+      const since = this.#world.clock.wall().toISOString()
+      this.#note(isHostStep(this.#record.plan.steps[step]!) ? { ...sent, going: { boot, since } } : sent)
+      return { step, action, grant, boot }
     })
-    const isStuck = this.#state.inFlight.size === 0 && this.#standstill.isReached(nowMs)
+    const isStuck = this.#standstill.isReached(nowMs) && this.#state.inFlight.size === 0
     const end = isStuck ? outcomeOf(this.#state) : decision.end
     if (end !== null) this.#note({ type: 'session-ended', outcome: end })
     this.#flush()
-    for (const { step, action, grant } of sending) this.#hosts.act(step, action, grant)
+    for (const { step, action, grant, boot } of sending) this.#hosts.act(step, action, grant, boot)
     for (const step of decision.observe) {
       if (!this.#firstAskedMs.has(step)) this.#firstAskedMs.set(step, nowMs)
     }
@@ -166,7 +191,7 @@ class Session {
 
   #note(event: RunEvent): void {
     evolve(this.#state, event)
-    this.#standstill.note(event, this.#nowMs)
+    this.#standstill.note(event)
     this.#fresh.push(event)
   }
 
@@ -176,7 +201,7 @@ class Session {
     this.#fresh = []
     const { run, plan } = this.#record
     const drafts = events.map((event) => auditOf(run, plan, event)).filter((draft) => draft !== undefined)
-    this.#world.journal.append(run, events, drafts)
+    this.#world.journal.append(run, events, drafts, this.#world.link.identity.coordinator)
     this.#watcher.onEvents(this.#state, events)
   }
 
@@ -188,7 +213,7 @@ class Session {
     }
     if (item.kind === 'act-heard' && item.answer.type === 'progress') {
       const { phase, lines } = item.answer.body
-      return this.#watcher.onProgress(item.step, phase, lines)
+      this.#watcher.onProgress(item.step, phase, lines)
     }
     this.#answers.take(item)
   }

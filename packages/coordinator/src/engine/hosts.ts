@@ -1,8 +1,17 @@
-import { hookName, instanceName, limits, type Clock, type InstanceName, type Sha256 } from '@filo/protocol'
-import { settleMsOf, stepName, type Plan } from '../plan/plan.ts'
-import { isDueHost, type RunState } from '../run/run.ts'
+import {
+  hookName,
+  instanceName,
+  limits,
+  powerName,
+  type Clock,
+  type InstanceName,
+  type Sha256,
+} from '@filo/protocol'
+import { isHostStep, settleMsOf, stepName, type Plan, type Step } from '../plan/plan.ts'
+import { isDueHost } from '../run/hosts.ts'
+import { type RunState } from '../run/run.ts'
 import type { RunRecord } from './journal.ts'
-import type { ActAnswer, Heard, Link } from './link.ts'
+import type { ActAnswer, Content, Heard, Link } from './link.ts'
 
 /** What was heard of a host, for the executor's loop. */
 export type HostWord =
@@ -26,6 +35,8 @@ const releaseAgainMs = 100
 /** Silence after which a claim is renewed: a third of the lease, so that a lost message costs nothing (R8). */
 const renewAfterMs = 10_000
 const claimAgainMs = 1000
+/** Until then somebody else may have got the host, or given it back, between an answer and the next claim. */
+const claimAttempts = 4
 /** R11: silence about an action after which it is asked about; and how often once it is unknown. */
 const inquireAfterMs = 10_000
 const inquireAgainMs = 2000
@@ -58,6 +69,8 @@ export class Hosts {
   readonly #observeAtMs = new Map<InstanceName, number>()
   /** Per step in flight or unknown: when it is asked about; Infinity while an answer is awaited. */
   readonly #inquireAtMs = new Map<number, number>()
+  /** Per step what was sent last in this session. */
+  readonly #newestAction = new Map<number, string>()
   #tendAtMs = 0
   #isOver = false
 
@@ -101,27 +114,21 @@ export class Hosts {
     return wrong.length === 0 ? undefined : knownOtherwise(host, wrong)
   }
 
-  /** Sends an action that the journal has as sent. */
-  act(step: number, action: string, grant: number): void {
+  /** Sends an action that the journal has as sent. @param boot the one that a reboot or halt is to end */
+  act(step: number, action: string, grant: number, boot: string): void {
     const planned = this.#plan.steps[step]!
     if (planned.kind === 'prove') throw new Error('a prove step has no action')
     const line = this.#lines.get(planned.host)!
     this.#inquireAtMs.set(step, this.#clock.sinceBoot() + inquireAfterMs)
-    const content = {
-      run: this.#run,
-      step: stepName(planned),
-      action,
-      service: planned.service,
-      grant,
-      beacon: line.beacon ?? '',
-      ...(planned.kind === 'hook'
-        ? { verb: 'hook' as const, hook: planned.at, definition: planned.definition }
-        : { verb: planned.kind, definition: this.#plan.services[planned.service]!.definition }),
-    }
+    this.#newestAction.set(step, action)
+    const attempt = { run: this.#run, step: stepName(planned), action, grant, beacon: line.beacon ?? '' }
+    const content = { ...attempt, ...this.#taskOf(planned, boot) }
     this.#link
       .act(planned.host, content, (answer) => {
         this.#keepBeacon(planned.host, answer.body)
-        this.#inquireAtMs.set(step, this.#clock.sinceBoot() + inquireAfterMs)
+        // A late word of an earlier attempt is none of this one.
+        const isOfNewest = this.#newestAction.get(step) === action
+        if (isOfNewest) this.#inquireAtMs.set(step, this.#clock.sinceBoot() + inquireAfterMs)
         this.#hear({ kind: 'act-heard', step, action, answer })
       })
       .catch((error: unknown) => {
@@ -131,11 +138,20 @@ export class Hosts {
       })
   }
 
+  #taskOf(step: Exclude<Step, { kind: 'prove' }>, boot: string) {
+    if (isHostStep(step)) return { verb: step.kind, boot, definition: step.definition }
+    const { service } = step
+    if (step.kind === 'hook') return { verb: step.kind, service, hook: step.at, definition: step.definition }
+    return { verb: step.kind, service, definition: this.#plan.services[service]!.definition }
+  }
+
   /** Observes the instances of these steps, each host asked once for all of its own. */
   observe(steps: readonly number[], nowMs: number): void {
     const byHost = new Map<string, string[]>()
     for (const index of steps) {
-      const { service, host } = this.#plan.steps[index]!
+      const step = this.#plan.steps[index]!
+      if (isHostStep(step)) throw new Error('a host is not observed, but asked for')
+      const { service, host } = step
       const name = instanceName(service, host)
       if ((this.#observeAtMs.get(name) ?? 0) > nowMs) continue
       this.#observeAtMs.set(name, Number.POSITIVE_INFINITY)
@@ -178,6 +194,19 @@ export class Hosts {
     this.#tendAtMs = 0
   }
 
+  /** Asks about an action without waiting for its turn: something about its host has changed. */
+  inquireSoon(step: number): void {
+    const atMs = this.#inquireAtMs.get(step) ?? 0
+    // A question that is under way sets the time of the next one itself.
+    if (Number.isFinite(atMs)) this.#inquireAtMs.set(step, 0)
+    this.#tendAtMs = 0
+  }
+
+  /** A host that has gone down gives nothing back. */
+  forget(host: string): void {
+    this.#lines.get(host)!.grant = undefined
+  }
+
   /** Bars an action of which the agent has never heard. */
   seal(step: number, action: string, grant: number): void {
     const { host } = this.#plan.steps[step]!
@@ -211,17 +240,24 @@ export class Hosts {
     const bound = new AbortController()
     const timeUp = this.#clock.sleep(releaseTimeoutMs, bound.signal).catch(() => {})
     await Promise.race([Promise.all([...given, ...claiming]), timeUp])
-    bound.abort()
+    bound.abort('it is over')
   }
 
+  /**
+   * An answer is not awaited: whatever is said to the agent from now on comes after it, and if it is lost the lease
+   * ends by itself.
+   */
   async giveBack(host: string, grant: number): Promise<void> {
     this.#lines.get(host)!.grant = undefined
     const deadlineMs = this.#clock.sinceBoot() + releaseTimeoutMs
-    let heard = await this.#ask(host, 'release', { run: this.#run, grant }, releaseTimeoutMs)
-    // An agent that is being restarted hears nothing for a moment.
-    while (heard.kind === 'silent' && this.#clock.sinceBoot() < deadlineMs) {
-      await this.#clock.sleep(releaseAgainMs)
-      heard = await this.#ask(host, 'release', { run: this.#run, grant }, releaseTimeoutMs)
+    for (;;) {
+      try {
+        return await this.#link.tell(host, 'release', { run: this.#run, grant })
+      } catch {
+        // An agent that is being restarted hears nothing for a moment.
+        if (this.#clock.sinceBoot() >= deadlineMs) return
+        await this.#clock.sleep(releaseAgainMs)
+      }
     }
   }
 
@@ -250,11 +286,28 @@ export class Hosts {
     let told: Record<string, Sha256> = {}
     for (let at = 0; ; at += limits.servicesPerMessage) {
       const definitions = names.slice(at, at + limits.servicesPerMessage)
-      const heard = await this.#ask(host, 'claim', { run: this.#run, takeOver, definitions }, answerTimeoutMs)
+      const heard = await this.#claimOnce(host, line, { run: this.#run, takeOver, definitions })
       if (heard.kind !== 'report') return heard
       told = { ...told, ...heard.report.definitions }
       const isLast = at + limits.servicesPerMessage >= names.length
       if (isLast) return { ...heard, report: { ...heard.report, definitions: told } }
+    }
+  }
+
+  /** A host gives itself only to who quotes a new beacon of its agent, which a first answer tells. */
+  async #claimOnce(host: string, line: HostLine, content: Omit<Content<'claim'>, 'beacon'>): Promise<Heard> {
+    for (let attempt = 1; ; attempt += 1) {
+      const heard = await this.#ask(host, 'claim', { ...content, beacon: line.beacon ?? '' }, answerTimeoutMs)
+      const isOutdated = heard.kind === 'refusal' && heard.refusal.reason === 'beacon'
+      if (!isOutdated) return heard
+      if (attempt < claimAttempts) continue
+      const { askedAtMs, refusal } = heard
+      return {
+        kind: 'silent',
+        cause: 'no-answer',
+        reason: `${host} gives itself to others: ${refusal.detail}`,
+        askedAtMs,
+      }
     }
   }
 
@@ -265,7 +318,10 @@ export class Hosts {
     const known = state.hosts.get(host)!
     if (known.kind === 'unclaimed' || known.kind === 'silent') {
       const reason = known.kind === 'unclaimed' ? `${host} has not answered yet` : known.reason
-      if (state.inFlight.has(step)) this.#hear({ kind: 'act-lost', step, action: action.id, reason })
+      // What is unknown already is asked about as soon as its host answers.
+      if (!state.inFlight.has(step)) return
+      this.#inquireAtMs.set(step, nowMs + inquireAgainMs)
+      this.#hear({ kind: 'act-lost', step, action: action.id, reason })
       return
     }
     this.#inquireAtMs.set(step, Number.POSITIVE_INFINITY)
@@ -294,9 +350,10 @@ export class Hosts {
   }
 }
 
-/** Why a host's agent must not act on these services for the plan, and what to type. */
-export function knownOtherwise(host: string, services: readonly string[]): string {
-  return `the agent of ${host} knows ${services.join(', ')} otherwise or not at all: write it its configuration anew (filo agent-config ${host})`
+/** Why a host's agent must not act by these definitions for the plan, and what to type. */
+export function knownOtherwise(host: string, definitions: readonly string[]): string {
+  const known = definitions.map((name) => (name === powerName ? 'how to reboot and halt it' : name))
+  return `the agent of ${host} knows ${known.join(', ')} otherwise or not at all: write it its configuration anew (filo agent-config ${host})`
 }
 
 function definitionsByHost(plan: Plan): Map<string, Map<string, Sha256>> {
@@ -304,7 +361,8 @@ function definitionsByHost(plan: Plan): Map<string, Map<string, Sha256>> {
   for (const step of plan.steps) {
     let definitions = hosts.get(step.host)
     if (definitions === undefined) hosts.set(step.host, (definitions = new Map()))
-    if (step.kind === 'hook') definitions.set(hookName(step.service, step.at), step.definition)
+    if (isHostStep(step)) definitions.set(powerName, step.definition)
+    else if (step.kind === 'hook') definitions.set(hookName(step.service, step.at), step.definition)
     else definitions.set(step.service, plan.services[step.service]!.definition)
   }
   return hosts

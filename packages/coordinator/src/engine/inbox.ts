@@ -25,7 +25,7 @@ export class Inbox<Item> {
       const waiting = new AbortController()
       const elapsed = this.#clock.sleep(waitMs, waiting.signal).catch(() => {})
       await Promise.race([this.#arrived.promise, elapsed])
-      waiting.abort()
+      waiting.abort('it has come')
     }
     await nextTurn()
     const items = this.#items

@@ -1,11 +1,21 @@
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { AuditLog, type AuditDraft, type Clock } from '@filo/protocol'
+import {
+  AuditLog,
+  auditTables,
+  Database,
+  Redactor,
+  type AuditDraft,
+  type Clock,
+  type Schema,
+} from '@filo/protocol'
 import { Plan } from '../plan/plan.ts'
 import { RunEvent } from '../run/run-event.ts'
 import type { StateDir } from './state-dir.ts'
 
 // R1. What is appended is on disk when `append` returns: nothing is sent before.
+// R8. A run has one owner: what another process appends to it, that had it before and was taken for dead, is refused.
 // R12. What operators ask of a run from elsewhere is a row here, which the run's owner reads.
 
 /** Long enough to outlast a command that only looks whether the lock is free; milliseconds. */
@@ -22,6 +32,28 @@ export interface RunRecord {
   readonly reason: string | undefined
   /** Wall time; only ever printed. */
   readonly orderedAt: string
+}
+
+/** The process that carries a run out, or was the last to do so. */
+export interface RunOwner {
+  readonly coordinator: string
+  readonly operator: string
+  readonly pid: number
+  /** Wall time; only ever printed. */
+  readonly since: string
+}
+
+/** The run has a new owner: this process has lost it, and nothing that it did not append may be sent. */
+export class RunTakenOver extends Error {
+  override name = 'RunTakenOver'
+  readonly run: string
+  readonly owner: RunOwner
+
+  constructor(run: string, owner: RunOwner) {
+    super(`${run} has been taken over by ${owner.operator}`)
+    this.run = run
+    this.owner = owner
+  }
 }
 
 /** What an operator asks of a run that another process carries out. */
@@ -44,31 +76,32 @@ export interface RequestAnswer {
 /** The coordinator's durable record of all runs of a fleet. Several processes may have it open. */
 export class Journal implements Disposable {
   readonly audit: AuditLog
-  readonly #db: DatabaseSync
+  readonly #db: Database
   readonly #locks: string
 
-  private constructor(db: DatabaseSync, locks: string, audit: AuditLog) {
+  private constructor(db: Database, locks: string, audit: AuditLog) {
     this.#db = db
     this.#locks = locks
     this.audit = audit
   }
 
-  static open(dir: StateDir, clock: Clock, newId: () => string): Journal {
-    const db = new DatabaseSync(dir.journal, { timeout: 10_000 })
-    db.exec('pragma journal_mode = wal; pragma synchronous = full')
-    db.exec(schema)
-    db.prepare('insert or ignore into journal (only, id) values (1, ?)').run(newId())
-    const id = db.prepare('select id from journal').get()!['id'] as string
-    return new Journal(db, dir.locks, new AuditLog(db, `/coordinators/${id}`, clock))
+  /** Throws DamagedDatabase where a bit of it is not as it was written. */
+  static open(dir: StateDir, clock: Clock, newId: () => string, redactor = new Redactor()): Journal {
+    const db = Database.open(dir.journal, { schema, timeoutMs: 10_000 })
+    db.transaction(() => {
+      db.sql.prepare('insert or ignore into journal (only, id) values (1, ?)').run(newId())
+    })
+    const id = db.sql.prepare('select id from journal').get()!['id'] as string
+    return new Journal(db, dir.locks, new AuditLog(db, `/coordinators/${id}`, clock, redactor))
   }
 
   [Symbol.dispose](): void {
-    if (this.#db.isOpen) this.#db.close()
+    this.#db[Symbol.dispose]()
   }
 
   createRun(record: RunRecord, event: AuditDraft): void {
-    this.#transaction(() => {
-      this.#db
+    this.#db.transaction(() => {
+      this.#db.sql
         .prepare(
           'insert into run (id, plan, plan_hash, operator, reason, ordered_at) values (?, ?, ?, ?, ?, ?)',
         )
@@ -85,20 +118,46 @@ export class Journal implements Disposable {
   }
 
   run(id: string): RunRecord | undefined {
-    const row = this.#db.prepare('select * from run where id = ?').get(id)
+    const row = this.#db.sql.prepare('select * from run where id = ?').get(id)
     return row && readRun(row)
   }
 
   /** The newest runs, newest first; their names tell the order only by the second. */
   runs(limit: number): RunRecord[] {
-    return this.#db.prepare('select * from run order by rowid desc limit ?').all(limit).map(readRun)
+    return this.#db.sql.prepare('select * from run order by number desc limit ?').all(limit).map(readRun)
   }
 
-  /** Appends to a run's events, together with the audit events that tell of them, in one durable transaction. */
-  append(run: string, events: readonly RunEvent[], drafts: readonly AuditDraft[]): void {
+  /** Makes a process the owner of a run, durably: from now on the one before it can append nothing. */
+  own(run: string, { coordinator, operator, pid, since }: RunOwner): void {
+    const put = this.#db.sql.prepare(
+      'insert or replace into run_owner (run, coordinator, operator, pid, since) values (?, ?, ?, ?, ?)',
+    )
+    this.#db.transaction(() => put.run(run, coordinator, operator, pid, since))
+  }
+
+  /** The owner of a run, alive or not; undefined before the first. */
+  owner(run: string): RunOwner | undefined {
+    const row = this.#db.sql
+      .prepare('select coordinator, operator, pid, since from run_owner where run = ?')
+      .get(run)
+    return row && ({ ...row } as unknown as RunOwner)
+  }
+
+  /**
+   * Appends to a run's events, together with the audit events that tell of them, in one durable transaction.
+   * @param coordinator who appends, where it is the owner that carries the run out. Throws RunTakenOver where it is no more.
+   */
+  append(
+    run: string,
+    events: readonly RunEvent[],
+    drafts: readonly AuditDraft[],
+    coordinator?: string,
+  ): void {
     if (events.length === 0 && drafts.length === 0) return
-    this.#transaction(() => {
-      const insert = this.#db.prepare('insert into run_event (run, event) values (?, ?)')
+    this.#db.transaction(() => {
+      const owner = coordinator === undefined ? undefined : this.owner(run)
+      if (owner !== undefined && owner.coordinator !== coordinator) throw new RunTakenOver(run, owner)
+      const insert = this.#db.sql.prepare('insert into run_event (run, event) values (?, ?)')
       for (const event of events) insert.run(run, JSON.stringify(event))
       if (drafts.length > 0) this.audit.append(drafts)
     })
@@ -106,7 +165,7 @@ export class Journal implements Disposable {
 
   /** The events of a run, oldest first. Throws where one cannot be read, with its number. */
   events(run: string): RunEvent[] {
-    return this.#db
+    return this.#db.sql
       .prepare('select number, event from run_event where run = ? order by number')
       .all(run)
       .map((row) => {
@@ -132,17 +191,31 @@ export class Journal implements Disposable {
     }
   }
 
+  /**
+   * Takes the run although another process has it: that one keeps a lock that nobody looks at any more. Two who do so at
+   * once are told apart by who became the owner last.
+   */
+  takeLock(run: string): Disposable | undefined {
+    const free = this.lock(run)
+    if (free !== undefined) return free
+    rmSync(join(this.#locks, `${run}.lock`), { force: true })
+    return this.lock(run)
+  }
+
   /** Leaves a request for the owner of a run; gives its number. */
   request(run: string, request: Omit<RunRequest, 'id'> & { readonly step?: string }): number {
     const { kind, operator, reason, step } = request
-    const { lastInsertRowid } = this.#db
-      .prepare('insert into request (run, kind, step, operator, reason) values (?, ?, ?, ?, ?)')
-      .run(run, kind, step ?? null, operator, reason)
+    const insert = this.#db.sql.prepare(
+      'insert into request (run, kind, step, operator, reason) values (?, ?, ?, ?, ?)',
+    )
+    const { lastInsertRowid } = this.#db.transaction(() =>
+      insert.run(run, kind, step ?? null, operator, reason),
+    )
     return Number(lastInsertRowid)
   }
 
   requests(run: string): RunRequest[] {
-    return this.#db
+    return this.#db.sql
       .prepare(
         'select id, kind, step, operator, reason from request where run = ? and answer is null order by id',
       )
@@ -151,23 +224,13 @@ export class Journal implements Disposable {
   }
 
   answer(request: number, answer: RequestAnswer): void {
-    this.#db.prepare('update request set answer = ? where id = ?').run(JSON.stringify(answer), request)
+    const update = this.#db.sql.prepare('update request set answer = ? where id = ?')
+    this.#db.transaction(() => update.run(JSON.stringify(answer), request))
   }
 
   answerTo(request: number): RequestAnswer | undefined {
-    const row = this.#db.prepare('select answer from request where id = ?').get(request)
+    const row = this.#db.sql.prepare('select answer from request where id = ?').get(request)
     return typeof row?.['answer'] === 'string' ? (JSON.parse(row['answer']) as RequestAnswer) : undefined
-  }
-
-  #transaction(body: () => void): void {
-    this.#db.exec('begin immediate')
-    try {
-      body()
-      this.#db.exec('commit')
-    } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('rollback')
-      throw error
-    }
   }
 }
 
@@ -182,18 +245,61 @@ function readRun(row: Record<string, unknown>): RunRecord {
   }
 }
 
-const schema = `
-  create table if not exists journal (only integer primary key check (only = 1), id text not null) strict;
-  create table if not exists run (
-    id text primary key, plan text not null, plan_hash text not null,
-    operator text not null, reason text, ordered_at text not null
-  ) strict;
-  create table if not exists run_event (
-    number integer primary key, run text not null references run (id), event text not null
-  ) strict;
-  create index if not exists run_event_by_run on run_event (run, number);
-  create table if not exists request (
-    id integer primary key, run text not null references run (id), kind text not null, step text,
-    operator text not null, reason text not null, answer text
-  ) strict;
-`
+const schema: Schema = {
+  tables: [
+    {
+      name: 'journal',
+      columns: { only: 'integer primary key check (only = 1)', id: 'text not null' },
+      key: ['only'],
+    },
+    {
+      name: 'run',
+      columns: {
+        number: 'integer primary key',
+        id: 'text not null unique',
+        plan: 'text not null',
+        plan_hash: 'text not null',
+        operator: 'text not null',
+        reason: 'text',
+        ordered_at: 'text not null',
+      },
+      key: ['number'],
+    },
+    {
+      name: 'run_event',
+      columns: {
+        number: 'integer primary key',
+        run: 'text not null references run (id)',
+        event: 'text not null',
+      },
+      key: ['number'],
+    },
+    {
+      name: 'run_owner',
+      columns: {
+        run: 'text not null references run (id)',
+        coordinator: 'text not null',
+        operator: 'text not null',
+        pid: 'integer not null',
+        since: 'text not null',
+      },
+      key: ['run'],
+      isClustered: true,
+    },
+    {
+      name: 'request',
+      columns: {
+        id: 'integer primary key',
+        run: 'text not null references run (id)',
+        kind: 'text not null',
+        step: 'text',
+        operator: 'text not null',
+        reason: 'text not null',
+        answer: 'text',
+      },
+      key: ['id'],
+    },
+    ...auditTables,
+  ],
+  indexes: ['create index if not exists run_event_by_run on run_event (run, number)'],
+}

@@ -1,12 +1,16 @@
 import {
+  claimedReply,
   NobodyThere,
+  redactAnswer,
   seal,
   unsealAnswer,
   type Answer,
+  type AuditLog,
   type Clock,
   type Command,
   type CommandType,
   type Mailbox,
+  type Redactor,
   type Report,
   type Refusal,
   type Sha256,
@@ -26,22 +30,39 @@ export interface LinkIdentity {
   readonly coordinator: string
   readonly operator: string
   readonly key: SigningKey
+  /** Its commands tell how this ends, and it keeps how the agents' end; null for who only looks, and keeps none. */
+  readonly audit: AuditLog | null
+  /** For what agents say that they were told, and do not know as secret themselves. */
+  readonly redactor: Redactor
   /** The key of each host's agent. */
   readonly hosts: ReadonlyMap<string, VerifyingKey>
 }
+
+/**
+ * Why nothing was heard that counts: no agent has the host's mailbox; one has, and says nothing; or what answers signs with
+ * another key than the host's.
+ */
+export type SilenceCause = 'nobody-there' | 'no-answer' | 'other-key'
 
 /** What came of a question. `askedAtMs` by the clock, when the question left. */
 export type Heard =
   | { readonly kind: 'report'; readonly report: Report; readonly askedAtMs: number }
   | { readonly kind: 'refusal'; readonly refusal: Refusal; readonly askedAtMs: number }
-  | { readonly kind: 'silent'; readonly reason: string; readonly askedAtMs: number }
+  | {
+      readonly kind: 'silent'
+      readonly cause: SilenceCause
+      readonly reason: string
+      readonly askedAtMs: number
+    }
 
 /** What comes of an action over time: signs of life, and at last a result or a refusal. */
 export type ActAnswer = Exclude<Answer, { type: 'report' }>
 
-type Addressed = 'fleet' | 'host' | 'coordinator' | 'operator' | 'nonce'
+type Addressed = 'fleet' | 'host' | 'coordinator' | 'operator' | 'nonce' | 'head'
 /** A command's own content: the link says from whom and to whom. */
-export type Content<Type extends CommandType> = Omit<Extract<Command, { type: Type }>['body'], Addressed>
+export type Content<Type extends CommandType> = Unaddressed<Extract<Command, { type: Type }>['body']>
+/** Of each form that a command may have. */
+type Unaddressed<Body> = Body extends unknown ? Omit<Body, Addressed> : never
 type Question = Exclude<CommandType, 'act'>
 
 /** Why an answer was dropped. */
@@ -52,6 +73,8 @@ interface Expectation {
   readonly take: (answer: Answer) => void
   /** Questions have one answer; actions are heard of until the link closes. */
   readonly isOnce: boolean
+  /** Something that another key signed says that it answers this. */
+  isForged: boolean
 }
 
 /** A coordinator process's line to the agents: asks, and knows an answer by the command that it quotes. */
@@ -64,7 +87,9 @@ export class Link implements AsyncDisposable {
   readonly #newId: () => string
   readonly #expected = new Map<Sha256, Expectation>()
   readonly #hostByKey = new Map<string, { readonly host: string; readonly key: VerifyingKey }>()
-  readonly #closing = new AbortController()
+  /** What to do with each question that is open when nobody waits any more. */
+  readonly #closing = new Set<() => void>()
+  #isClosed = false
   #mailbox: Mailbox | undefined
 
   private constructor(transport: Transport, identity: LinkIdentity, clock: Clock, newId: () => string) {
@@ -90,7 +115,8 @@ export class Link implements AsyncDisposable {
 
   /** Nobody waits for an answer any more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort()
+    this.#isClosed = true
+    for (const close of this.#closing) close()
     await this.#mailbox?.[Symbol.asyncDispose]()
   }
 
@@ -108,27 +134,42 @@ export class Link implements AsyncDisposable {
     this.#expected.set(hash, {
       host,
       isOnce: true,
+      isForged: false,
       take: (answer) => {
         if (answer.type === 'report') answered.resolve({ kind: 'report', report: answer.body, askedAtMs })
         else if (answer.type === 'refusal')
           answered.resolve({ kind: 'refusal', refusal: answer.body, askedAtMs })
       },
     })
-    const silent = (reason: string): void => answered.resolve({ kind: 'silent', reason, askedAtMs })
-    this.#clock.sleep(timeoutMs, AbortSignal.any([waiting.signal, this.#closing.signal])).then(
-      () => silent(`no answer from ${host} within ${Math.round(timeoutMs / 1000)} s`),
-      () => silent('the line to it was closed'),
+    const silent = (cause: SilenceCause, reason: string): void =>
+      answered.resolve({ kind: 'silent', cause, reason, askedAtMs })
+    const close = (): void => silent('no-answer', 'the line to it was closed')
+    if (this.#isClosed) close()
+    this.#closing.add(close)
+    this.#clock.sleep(timeoutMs, waiting.signal).then(
+      () => {
+        if (this.#expected.get(hash)?.isForged) {
+          silent('other-key', `what answers for ${host} signs with another key than is known here as its own`)
+        } else silent('no-answer', `no answer from ${host} within ${Math.round(timeoutMs / 1000)} s`)
+      },
+      () => {},
     )
     this.#transport.send({ agent: host }, bytes).catch((error: unknown) => {
       // A message that may have been delivered is waited for all the same.
-      if (error instanceof NobodyThere) silent(`no agent listens for ${host}`)
+      if (error instanceof NobodyThere) silent('nobody-there', `no agent listens for ${host}`)
     })
     try {
       return await answered.promise
     } finally {
-      waiting.abort()
+      waiting.abort('it has come')
+      this.#closing.delete(close)
       this.#expected.delete(hash)
     }
+  }
+
+  /** Says something to a host of which no answer is awaited. Throws NobodyThere, Ambiguous, BrokerUnavailable. */
+  async tell<Type extends Question>(host: string, type: Type, content: Content<Type>): Promise<void> {
+    await this.#transport.send({ agent: host }, this.#seal(host, type, content).bytes)
   }
 
   /**
@@ -140,6 +181,7 @@ export class Link implements AsyncDisposable {
     this.#expected.set(hash, {
       host,
       isOnce: false,
+      isForged: false,
       take: (answer) => {
         if (answer.type !== 'report') onAnswer(answer)
       },
@@ -148,24 +190,36 @@ export class Link implements AsyncDisposable {
   }
 
   #seal<Type extends CommandType>(host: string, type: Type, content: Content<Type>) {
-    const { fleet, coordinator, operator, key } = this.identity
-    const body = { ...content, fleet, host, coordinator, operator, nonce: this.#newId() }
+    const { fleet, coordinator, operator, key, audit } = this.identity
+    const head = audit && { source: audit.source, ...audit.head() }
+    const body = { ...content, fleet, host, coordinator, operator, nonce: this.#newId(), head }
     return seal({ type, body } as unknown as Command, key)
   }
 
   #receive(bytes: Uint8Array): void {
     const opened = unsealAnswer(bytes, (keyId) => this.#hostByKey.get(keyId)?.key)
-    if (opened.kind === 'rejected') return this.#reject(opened.why)
+    if (opened.kind === 'rejected') {
+      if (opened.why === 'unknown-key' || opened.why === 'bad-signature') this.#doubt(claimedReply(bytes))
+      return this.#reject(opened.why)
+    }
     const { message: answer, key } = opened
     const { body } = answer
     if (this.#hostByKey.get(key.id)?.host !== body.host || body.fleet !== this.identity.fleet) {
+      this.#doubt(body.inReplyTo)
       return this.#reject('other-host')
     }
     if (body.coordinator !== this.identity.coordinator) return this.#reject('other-coordinator')
     const expectation = this.#expected.get(body.inReplyTo)
     if (expectation === undefined || expectation.host !== body.host) return this.#reject('unasked')
+    this.identity.audit?.hear({ source: `/agents/${body.host}`, ...body.head })
     if (expectation.isOnce) this.#expected.delete(body.inReplyTo)
-    expectation.take(answer)
+    expectation.take(redactAnswer(answer, this.identity.redactor))
+  }
+
+  /** Goes on waiting for the host itself: only the words for its silence will be others. */
+  #doubt(inReplyTo: string | undefined): void {
+    const expectation = inReplyTo === undefined ? undefined : this.#expected.get(inReplyTo)
+    if (expectation !== undefined) expectation.isForged = true
   }
 
   #reject(why: AnswerRejection): void {

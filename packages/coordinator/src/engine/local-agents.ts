@@ -1,9 +1,17 @@
 import { mkdirSync } from 'node:fs'
-import { LedgerInUse, openHost } from '@filo/agent'
-import { makeKeyPair, MemoryBroker, type SigningKey, type Transport, type VerifyingKey } from '@filo/protocol'
+import { LedgerInUse, openHost, openLog } from '@filo/agent'
+import {
+  makeKeyPair,
+  MemoryBroker,
+  readBootId,
+  type SigningKey,
+  type Transport,
+  type VerifyingKey,
+} from '@filo/protocol'
 import { pino } from 'pino'
 import { hostDefinition } from '../fleet/fleet.ts'
 import { HostInUse, type ConnectionOptions } from './connection.ts'
+import { redactorOf } from './redactor.ts'
 
 /** The agents of a local fleet, and the coordinator's end of what joins them. */
 export interface LocalAgents {
@@ -17,15 +25,17 @@ export async function openLocalAgents(
   { fleet, dir, actOn, logLevel }: ConnectionOptions,
   stack: AsyncDisposableStack,
 ): Promise<LocalAgents> {
-  const log = pino({ level: logLevel }, pino.destination({ fd: 2, sync: true }))
+  const redactor = redactorOf(fleet)
+  const log = openLog(redactor, { level: logLevel }, pino.destination({ fd: 2, sync: true }))
   const transport = stack.use(new MemoryBroker().connect())
   const own = makeKeyPair()
   const hosts = new Map<string, VerifyingKey>()
   for (const host of fleet.hosts.keys()) {
     const pair = makeKeyPair()
     hosts.set(host, pair.verifying)
-    const stateDir = actOn.has(host) ? dir.host(host) : null
-    if (stateDir !== null) mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+    const stateDir = dir.host(host)
+    const isActing = actOn.has(host)
+    if (isActing) mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     const identity = {
       key: pair.signing,
       trusted: (id: string) => (id === own.verifying.id ? own.verifying : undefined),
@@ -38,13 +48,16 @@ export async function openLocalAgents(
           identity,
           transport,
           stateDir,
+          isActing,
           isRelayed: false,
+          boot: readBootId(),
+          redactor,
           log: log.child({ host }),
         }),
       )
     } catch (error) {
       if (!(error instanceof LedgerInUse)) throw error
-      throw new HostInUse(`${host} is being acted on by another filo process`, { cause: error })
+      throw new HostInUse(host)
     }
   }
   return { transport, key: own.signing, hosts }

@@ -1,16 +1,24 @@
-import { digest, systemClock, type Clock } from '@filo/protocol'
+import { digest, readBootId, systemClock, type Clock } from '@filo/protocol'
 import { randomUUID } from 'node:crypto'
 import type { Plan } from '../plan/plan.ts'
 import type { Effect } from '../plan/undo.ts'
 import { fold, type RunState } from '../run/run.ts'
 import { execute, type RunWatcher, type SessionOptions } from './executor.ts'
-import type { Journal, RunRecord } from './journal.ts'
+import type { Journal, RunOwner, RunRecord } from './journal.ts'
 import type { Link } from './link.ts'
 import { newRunId } from './run-id.ts'
 
 /** The run is being carried out by another process of this coordinator. */
 export class RunInUse extends Error {
   override name = 'RunInUse'
+  readonly run: string
+  readonly owner: RunOwner | undefined
+
+  constructor(run: string, owner: RunOwner | undefined) {
+    super(`${run} is being carried out by another process`)
+    this.run = run
+    this.owner = owner
+  }
 }
 
 /** The name of a plan: the SHA-256 of its canonical JSON (P1). */
@@ -53,8 +61,8 @@ export function orderRun(
 }
 
 /**
- * Carries a run on, from wherever its journal says that it is. Throws RunInUse when another process does so already;
- * the lock of a process that died is free.
+ * Carries a run on, from wherever its journal says that it is. Throws RunInUse when another process does so already,
+ * unless it is to be taken over; the lock of a process that died is free. Throws RunTakenOver.
  */
 export async function carryOut(
   journal: Journal,
@@ -64,9 +72,10 @@ export async function carryOut(
   watcher: RunWatcher,
   interrupt: AbortSignal,
 ): Promise<RunState> {
-  using lock = journal.lock(record.run)
-  if (lock === undefined) throw new RunInUse(`${record.run} is being carried out by another process`)
-  const world = { clock: systemClock, journal, link, newId: randomUUID }
+  const { run } = record
+  using lock = options.takeOver === 'any' ? journal.takeLock(run) : journal.lock(run)
+  if (lock === undefined) throw new RunInUse(run, journal.owner(run))
+  const world = { clock: systemClock, journal, link, newId: randomUUID, boot: readBootId() }
   return await execute(world, record, options, watcher, interrupt)
 }
 
@@ -75,14 +84,15 @@ export function stateOf(journal: Journal, record: RunRecord): RunState {
   return fold(record.plan, journal.events(record.run))
 }
 
-/** What a run changed, in the order in which it did: what `undo` leads back from. */
+/** What a run did, in that order: what `undo` leads back from. */
 export function effectsOf(journal: Journal, record: RunRecord): Effect[] {
   const effects: Effect[] = []
   for (const event of journal.events(record.run)) {
-    if (event.type !== 'done' || event.outcome !== 'changed') continue
+    if (event.type !== 'done') continue
     const step = record.plan.steps[event.step]!
     if (step.kind === 'start' || step.kind === 'stop') {
-      effects.push({ kind: step.kind, instance: `${step.service}@${step.host}` })
+      const isChange = event.outcome === 'changed'
+      effects.push({ kind: step.kind, instance: `${step.service}@${step.host}`, isChange })
     }
   }
   return effects

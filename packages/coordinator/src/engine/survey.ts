@@ -6,36 +6,53 @@ import {
   type Observation,
   type Sha256,
 } from '@filo/protocol'
-import type { Link } from './link.ts'
+import type { Link, SilenceCause } from './link.ts'
 
 /** What was learnt of one instance by asking once. */
-export interface Sight {
+export type Sight = {
   readonly service: string
   readonly host: string
-  /** Absent when the host did not answer, or does not know the service as the fleet file has it. */
-  readonly observation?: Observation
-  /** Why there is no observation. */
-  readonly silence?: string
-  readonly definition?: Sha256
   /** How long ago it was asked for, when the answer was there, milliseconds. */
   readonly ageMs: number
-}
+} & (
+  | { readonly observation: Observation; readonly definition: Sha256; readonly silence?: never }
+  /** The host did not answer, or does not know the service, and why. */
+  | { readonly silence: string; readonly observation?: never; readonly definition?: never }
+)
 
 /** What was learnt of one host. */
-export interface HostSight {
+export type HostSight = AnsweringHost | SilentHost
+
+interface SightOfHost {
   readonly host: string
-  readonly answered: boolean
-  readonly silence?: string
   /** The run that holds the host. */
   readonly heldBy?: { readonly run: string; readonly operator: string; readonly since: string }
+}
+
+export interface AnsweringHost extends SightOfHost {
+  readonly answered: true
   /** Its wall clock less ours, milliseconds; half the round trip is not known. */
-  readonly clockAheadMs?: number
-  readonly roundTripMs?: number
+  readonly clockAheadMs: number
+  readonly roundTripMs: number
+  /** The boot that it is in. */
+  readonly boot: string
+}
+
+export interface SilentHost extends SightOfHost {
+  readonly answered: false
+  readonly silence: string
+  readonly cause: SilenceCause
 }
 
 export interface Survey {
   readonly instances: ReadonlyMap<InstanceName, Sight>
   readonly hosts: ReadonlyMap<string, HostSight>
+}
+
+/** What a survey is to see: an instance, or a host of which no service is asked for. */
+export interface Wanted {
+  readonly host: string
+  readonly service?: string
 }
 
 /**
@@ -45,7 +62,7 @@ export interface Survey {
 export async function survey(
   link: Link,
   clock: Clock,
-  wanted: Iterable<{ readonly service: string; readonly host: string }>,
+  wanted: Iterable<Wanted>,
   timeoutMs: number,
 ): Promise<Survey> {
   const instances = new Map<InstanceName, Sight>()
@@ -53,8 +70,9 @@ export async function survey(
   const byHost = Map.groupBy(wanted, ({ host }) => host)
   await Promise.all(
     [...byHost].map(async ([host, all]) => {
-      for (let at = 0; at < all.length; at += limits.servicesPerMessage) {
-        const services = all.slice(at, at + limits.servicesPerMessage).map(({ service }) => service)
+      const named = all.flatMap(({ service }) => service ?? [])
+      for (let at = 0; at === 0 || at < named.length; at += limits.servicesPerMessage) {
+        const services = named.slice(at, at + limits.servicesPerMessage)
         const heard = await link.ask(host, 'observe', { services, settle: false }, timeoutMs)
         const ageMs = clock.sinceBoot() - heard.askedAtMs
         if (heard.kind === 'report') {
@@ -64,6 +82,7 @@ export async function survey(
             host,
             answered: true,
             roundTripMs: ageMs,
+            boot: report.boot,
             clockAheadMs: Date.parse(report.clock) - clock.wall().getTime(),
             ...(holder && { heldBy: { run: holder.run, operator: holder.operator, since: holder.since } }),
           })
@@ -72,7 +91,8 @@ export async function survey(
           }
         } else {
           const silence = heard.kind === 'silent' ? heard.reason : heard.refusal.detail
-          if (!hosts.has(host)) hosts.set(host, { host, answered: false, silence })
+          const cause = heard.kind === 'silent' ? heard.cause : 'no-answer'
+          if (!hosts.has(host)) hosts.set(host, { host, answered: false, silence, cause })
           for (const service of services)
             instances.set(instanceName(service, host), { service, host, silence, ageMs })
         }

@@ -81,6 +81,17 @@ hosts: [db1
     ['2:1: not valid YAML: Missing closing "quote'],
   ],
   [
+    'words that go on in the next line, where a key was meant',
+    `    fleet: lists
+  hosts:db1
+  web1:
+`,
+    [
+      '2:3: not valid YAML: Unexpected scalar at node end',
+      '3:7: not valid YAML: Unexpected map-value-ind token in YAML stream: ":"',
+    ],
+  ],
+  [
     'two documents',
     `fleet: lists
 ---
@@ -138,14 +149,14 @@ fleet: other
   [
     'an unknown key that is near nothing',
     atTop('zzzzzzzz: 1'),
-    ['9:1: unknown key "zzzzzzzz"; known: fleet, broker, hosts, defaults, services, stages'],
+    ['9:1: unknown key "zzzzzzzz"; known: fleet, broker, secrets, hosts, defaults, services, stages'],
   ],
   [
     'a key called __proto__',
     atTop('__proto__: {}'),
     [
       '9:1: a key may not be called __proto__',
-      '9:1: unknown key "__proto__"; known: fleet, broker, hosts, defaults, services, stages',
+      '9:1: unknown key "__proto__"; known: fleet, broker, secrets, hosts, defaults, services, stages',
     ],
   ],
   [
@@ -160,7 +171,9 @@ hosts: { db1: }`),
     'no broker',
     file(`fleet: lists
 hosts: { db1: }`),
-    ['1:1: "broker" is missing; expected local, or an amqp:// or amqps:// URL, or a list of such URLs'],
+    [
+      '1:1: "broker" is missing; expected local, or a URL of amqp(s):// or nats(s)://, or a list of such URLs',
+    ],
   ],
   [
     'no hosts',
@@ -206,7 +219,9 @@ hosts: { db1: }`),
     file(`fleet: lists
 broker: http://filo:secret@broker
 hosts: { db1: }`),
-    ['2:9: broker: expected local, or an amqp:// or amqps:// URL, or a list of such URLs; found "http:…"'],
+    [
+      '2:9: broker: expected local, or a URL of amqp(s):// or nats(s)://, or a list of such URLs; found "http:…"',
+    ],
   ],
   [
     'a broker that is no URL',
@@ -214,7 +229,7 @@ hosts: { db1: }`),
 broker: broker.example.net
 hosts: { db1: }`),
     [
-      '2:9: broker: expected local, or an amqp:// or amqps:// URL, or a list of such URLs; found another string',
+      '2:9: broker: expected local, or a URL of amqp(s):// or nats(s)://, or a list of such URLs; found another string',
     ],
   ],
   [
@@ -223,7 +238,7 @@ hosts: { db1: }`),
 broker: 5672
 hosts: { db1: }`),
     [
-      '2:9: broker: expected local, or an amqp:// or amqps:// URL, or a list of such URLs; found the number 5672',
+      '2:9: broker: expected local, or a URL of amqp(s):// or nats(s)://, or a list of such URLs; found the number 5672',
     ],
   ],
   [
@@ -232,7 +247,7 @@ hosts: { db1: }`),
 broker: []
 hosts: { db1: }`),
     [
-      '2:9: broker: expected local, or an amqp:// or amqps:// URL, or a list of such URLs; found an empty list',
+      '2:9: broker: expected local, or a URL of amqp(s):// or nats(s)://, or a list of such URLs; found an empty list',
     ],
   ],
   [
@@ -241,15 +256,24 @@ hosts: { db1: }`),
 broker: [amqp://a, local]
 hosts: { db1: }`),
     [
-      '2:20: broker[1]: expected local, or an amqp:// or amqps:// URL, or a list of such URLs; found another string',
+      '2:20: broker[1]: expected local, or a URL of amqp(s):// or nats(s)://, or a list of such URLs; found another string',
     ],
+  ],
+  [
+    'a list of brokers of two kinds',
+    file(`fleet: lists
+broker: [amqp://a, nats://b]
+hosts: { db1: }`),
+    ['2:9: broker: expected URLs of one kind, amqp or nats; found a list'],
   ],
   [
     'a broker that is empty',
     file(`fleet: lists
 broker:
 hosts: { db1: }`),
-    ['2:1: broker: expected local, or an amqp:// or amqps:// URL, or a list of such URLs; found nothing'],
+    [
+      '2:1: broker: expected local, or a URL of amqp(s):// or nats(s)://, or a list of such URLs; found nothing',
+    ],
   ],
   [
     'hosts as a list',
@@ -280,7 +304,9 @@ hosts: { db1: , "web 1": }`),
 broker: local
 hosts:
   db1: 10.0.0.1`),
-    ['4:8: hosts.db1: expected nothing, or { labels }; found "10.0.0.1"'],
+    [
+      '4:8: hosts.db1: expected nothing, or { labels, reboot, halt, reboot_timeout, halt_timeout }; found "10.0.0.1"',
+    ],
   ],
   [
     'a host with an unknown key',
@@ -949,6 +975,26 @@ services:
 stages: [{ back: [a] }, { front: [b] }]
 `,
     ['5:35: a cycle of needs: a needs b (filo.yaml:5:35) needs a (filo.yaml:7:35)'],
+  ],
+  [
+    'a long string, of which the beginning is enough',
+    db(`hosts: db1, lsb: db, keep: ${'x'.repeat(90)}`),
+    [`5:36: services.db.keep: expected true or false; found "${'x'.repeat(80)}…"`],
+  ],
+  [
+    'a stage of what is not there, in a file with another fault',
+    `fleet: lists
+broker: local
+hosts: { db1: }
+services:
+  db: { hosts: db1, lsb: db, keep: no }
+stages: [{ back: [dq] }, front]
+`,
+    [
+      '5:36: services.db.keep: expected true or false; found "no"',
+      '6:19: stages[0].back[0]: there is no service "dq"; known: db',
+      '6:26: stages[1]: expected a stage such as { backend: [database] }; found "front"',
+    ],
   ],
   [
     'faults in several places, in the order of the file',

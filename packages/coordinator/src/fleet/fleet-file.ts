@@ -130,7 +130,7 @@ export type ServiceEntry = z.infer<typeof ServiceEntry>
 
 const labelKeyError = 'the key of a label: 1 to 63 letters, digits, "-", "_", "." or "/"'
 const labelError = "a label's value, a string (put numbers and true or false in quotes)"
-export const HostEntry = mapping('nothing, or { labels }', {
+export const HostEntry = mapping('nothing, or { labels, reboot, halt, reboot_timeout, halt_timeout }', {
   labels: z
     .record(
       z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/, { error: labelKeyError }),
@@ -139,6 +139,14 @@ export const HostEntry = mapping('nothing, or { labels }', {
     )
     .optional()
     .meta({ description: 'What the host can be selected by: --label role=db.' }),
+  reboot: argv().optional().meta({ description: 'Reboots the host; /bin/systemctl reboot where absent.' }),
+  halt: argv().optional().meta({ description: 'Halts the host; /bin/systemctl poweroff where absent.' }),
+  reboot_timeout: timeout().optional().meta({
+    description: 'How long a reboot may take until the agent answers again; 10m where absent.',
+  }),
+  halt_timeout: timeout().optional().meta({
+    description: 'How long a halt may take until the host is gone; 5m where absent.',
+  }),
 }).nullable()
 export type HostEntry = z.infer<typeof HostEntry>
 
@@ -149,9 +157,12 @@ export const StageEntry = z
   .refine((stage) => Object.keys(stage).length === 1, { error: 'one stage such as { backend: [database] }' })
 export type StageEntry = z.infer<typeof StageEntry>
 
-const brokerError = 'local, or an amqp:// or amqps:// URL, or a list of such URLs'
-const brokerUrl = z.url({ protocol: /^amqps?$/, error: brokerError })
+const brokerError = 'local, or a URL of amqp(s):// or nats(s)://, or a list of such URLs'
+const brokerUrl = z.url({ protocol: /^(amqp|nats)s?$/, error: brokerError })
+const isOneKind = (urls: readonly string[]) =>
+  !(urls.some((url) => url.startsWith('amqp')) && urls.some((url) => url.startsWith('nats')))
 
+const secretsError = 'the path of a file, from the root'
 const notEmpty = (value: object) => Object.keys(value).length > 0
 
 export const FleetFile = mapping('a mapping of fleet, broker, hosts and services', {
@@ -161,7 +172,10 @@ export const FleetFile = mapping('a mapping of fleet, broker, hosts and services
       [
         z.literal('local', { error: brokerError }),
         brokerUrl,
-        z.array(brokerUrl, { error: brokerError }).min(1, { error: brokerError }),
+        z
+          .array(brokerUrl, { error: brokerError })
+          .min(1, { error: brokerError })
+          .refine(isOneKind, { error: 'URLs of one kind, amqp or nats' }),
       ],
       {
         error: brokerError,
@@ -170,6 +184,9 @@ export const FleetFile = mapping('a mapping of fleet, broker, hosts and services
     .meta({
       description: 'Where agents and coordinator meet; local: every host is this machine, in this process.',
     }),
+  secrets: z.string({ error: secretsError }).regex(/^\/./, { error: secretsError }).optional().meta({
+    description: 'A file on each host with one secret a line: none of them is kept, sent or shown.',
+  }),
   hosts: z
     .record(name("a host's name"), HostEntry, { error: 'a mapping of host names' })
     .refine(notEmpty, { error: 'at least one host' })

@@ -1,5 +1,16 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml'
-import type { Problem } from './problem.ts'
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  parseDocument,
+  type Pair,
+  type ParsedNode,
+  type YAMLError,
+  type YAMLMap,
+  type YAMLSeq,
+} from 'yaml'
+import { placeIn, type Problem } from './problem.ts'
 
 /** Where something stands in the document, as zod writes it: keys and indexes from the root. */
 export type Path = readonly PropertyKey[]
@@ -10,6 +21,22 @@ const problemsShown = 200
 /** How deep a fleet file may nest; the schema itself needs eight levels. */
 const deepest = 32
 
+/** A value with its offsets in the text, and those of what is in it. */
+interface Place {
+  readonly key: number
+  /** Of a value that is not written the same as `key`. */
+  readonly value: number
+  readonly within: ReadonlyMap<string, Place>
+}
+
+/** What a node says, and where what is in it stands. */
+interface Reading {
+  readonly value: unknown
+  readonly within: ReadonlyMap<string, Place>
+}
+
+const nothing: Reading = { value: null, within: new Map() }
+
 /**
  * The text of a fleet file as plain values, with the place of each. Faults are gathered here, so that all of
  * them come at once and in the order of the file.
@@ -18,27 +45,32 @@ export class FleetText {
   /** What the file says; `undefined` where it is no YAML at all. */
   readonly value: unknown
   readonly #file: string
-  readonly #lines = new LineCounter()
-  readonly #root: Node | null = null
+  readonly #text: string
+  readonly #root: Place
   readonly #problems: Problem[] = []
   #notShown = 0
-  readonly #anchors = new Map<string, { node: Node; value: unknown }>()
-  readonly #targets = new WeakMap<Node, Node>()
-  readonly #pairs = new WeakMap<Node, Map<string, Placed>>()
+  readonly #anchors = new Map<string, Reading>()
 
   constructor(text: string, file: string) {
     this.#file = file
-    const document = readYaml(text, this.#lines)
-    if (document === undefined) {
-      this.#addAt(0, () => 'nested too deeply to be read')
-      return
-    }
-    for (const fault of [...document.errors, ...document.warnings]) {
+    this.#text = text
+    const document = parseDocument(text, {
+      version: '1.2',
+      schema: 'core',
+      merge: false,
+      prettyErrors: false,
+      uniqueKeys: false,
+    })
+    const tooDeep = document.errors.find(({ code }) => code === 'RESOURCE_EXHAUSTION')
+    // Where the parser came to its end, whatever else it says follows from that.
+    for (const fault of tooDeep ? [tooDeep] : [...document.errors, ...document.warnings]) {
       this.#addAt(fault.pos[0], () => `not valid YAML: ${yamlFault(fault)}`)
     }
-    if (document.errors.length > 0) return
-    this.#root = document.contents
-    this.value = this.#valueOf(document.contents, 0)
+    const root = document.errors.length === 0 ? document.contents : null
+    const { value, within } = this.#read(root, 0)
+    this.value = document.errors.length === 0 ? value : undefined
+    const at = root === null ? 0 : startOf(root)
+    this.#root = { key: at, value: at, within }
   }
 
   /** Notes a fault at the value of `path`, or at its key. The text is only made if it will be shown. */
@@ -57,8 +89,8 @@ export class FleetText {
 
   /** `filo.yaml:12:5`, for a fault that has to name another place. */
   place(path: Path, at: 'key' | 'value'): string {
-    const { line, col } = this.#lines.linePos(this.#offsetOf(path, at))
-    return `${this.#file}:${line}:${col}`
+    const { line, column } = placeIn(this.#text, this.#offsetOf(path, at))
+    return `${this.#file}:${line}:${column}`
   }
 
   #addAt(offset: number, text: () => string): void {
@@ -66,123 +98,99 @@ export class FleetText {
       this.#notShown += 1
       return
     }
-    const { line, col } = this.#lines.linePos(offset)
-    this.#problems.push({ file: this.#file, line, column: col, text: text() })
+    this.#problems.push({ file: this.#file, ...placeIn(this.#text, offset), text: text() })
   }
 
   /**
    * Plain values of a node, and the faults that only the tree shows. The library's own check for duplicate keys
    * compares every key with every other, and its aliases may be copied without end; here both are linear.
    */
-  #valueOf(node: Node | null, depth: number): unknown {
-    if (node === null) return null
+  #read(node: ParsedNode | null, depth: number): Reading {
+    if (node === null) return nothing
     if (depth > deepest) {
       this.#addAt(startOf(node), () => `nested deeper than ${deepest} levels`)
-      return null
+      return nothing
     }
     if (isAlias(node)) {
       const target = this.#anchors.get(node.source)
-      if (!target) {
-        this.#addAt(startOf(node), () => `there is no anchor &${node.source} before this alias`)
-        return null
-      }
-      this.#targets.set(node, target.node)
-      return target.value
+      if (target !== undefined) return target
+      this.#addAt(startOf(node), () => `there is no anchor &${node.source} before this alias`)
+      return nothing
     }
-    const value = isMap(node)
-      ? this.#mappingOf(node, depth)
+    const reading = isMap(node)
+      ? this.#readMapping(node, depth)
       : isSeq(node)
-        ? node.items.map((item) => this.#valueOf(item as Node, depth + 1))
-        : isScalar(node)
-          ? node.value
-          : null
-    const anchor = 'anchor' in node ? node.anchor : undefined
-    if (anchor !== undefined) this.#anchors.set(anchor, { node, value })
-    return value
+        ? this.#readList(node, depth)
+        : { value: node.value, within: nothing.within }
+    if (node.anchor !== undefined) this.#anchors.set(node.anchor, reading)
+    return reading
   }
 
-  #mappingOf(node: Node & { items: unknown[] }, depth: number): object {
+  #readMapping(node: YAMLMap.Parsed, depth: number): Reading {
     // Without a prototype, so that a service may be called "constructor".
     const value: Record<string, unknown> = Object.create(null)
-    const pairs = new Map<string, Placed>()
-    for (const pair of node.items as { key: Node | null; value: Node | null }[]) {
+    const within = new Map<string, Place>()
+    for (const pair of node.items) {
       const key = keyText(pair.key)
-      const at = pair.key === null ? startOf(node) : startOf(pair.key)
-      const first = pairs.get(key)
+      const at = startOf(pair.key)
+      const first = within.get(key)
       if (first) {
         this.#addAt(
           at,
-          () => `duplicate key "${key}"; it is first given in line ${this.#lines.linePos(first.at).line}`,
+          () => `duplicate key "${key}"; it is first given in line ${placeIn(this.#text, first.key).line}`,
         )
         continue
       }
       // zod passes over this key without a word.
       if (key === '__proto__') this.#addAt(at, () => 'a key may not be called __proto__')
-      pairs.set(key, { at, value: pair.value })
-      value[key] = this.#valueOf(pair.value, depth + 1)
+      const reading = this.#read(pair.value, depth + 1)
+      value[key] = reading.value
+      within.set(key, { key: at, value: startOfValue(pair) ?? at, within: reading.within })
     }
-    this.#pairs.set(node, pairs)
-    return value
+    return { value, within }
+  }
+
+  #readList(node: YAMLSeq.Parsed, depth: number): Reading {
+    const value: unknown[] = []
+    const within = new Map<string, Place>()
+    for (const item of node.items) {
+      const reading = this.#read(item, depth + 1)
+      const at = startOf(item)
+      within.set(`${value.length}`, { key: at, value: at, within: reading.within })
+      value.push(reading.value)
+    }
+    return { value, within }
   }
 
   /** Offset of what `path` leads to, or of the nearest thing on the way there. */
   #offsetOf(path: Path, at: 'key' | 'value'): number {
-    let node = this.#root
-    let key = node === null ? 0 : startOf(node)
+    let place = this.#root
     for (const segment of path) {
-      if (node !== null && isAlias(node)) node = this.#targets.get(node) ?? null
-      if (node !== null && isMap(node)) {
-        const placed = this.#pairs.get(node)?.get(String(segment))
-        if (!placed) return key
-        key = placed.at
-        node = placed.value
-      } else if (node !== null && isSeq(node)) {
-        const item = node.items[Number(segment)] as Node | undefined
-        if (!item) return key
-        key = startOf(item)
-        node = item
-      } else return key
+      const next = place.within.get(String(segment))
+      if (next === undefined) return place.key
+      place = next
     }
-    return at === 'key' || node === null || isEmpty(node) ? key : startOf(node)
+    return place[at]
   }
 }
 
-interface Placed {
-  /** Offset of the key. */
-  readonly at: number
-  readonly value: Node | null
+function yamlFault({ code, message }: YAMLError): string {
+  if (code === 'MULTIPLE_DOCS') return 'a fleet file is one document; remove the second'
+  // The parser goes one call deeper for each level, and no file that is meant is deep enough to notice.
+  return code === 'RESOURCE_EXHAUSTION' ? 'nested too deeply to be read' : message
 }
 
-function readYaml(text: string, lineCounter: LineCounter): Document.Parsed | undefined {
-  try {
-    return parseDocument(text, {
-      version: '1.2',
-      schema: 'core',
-      merge: false,
-      prettyErrors: false,
-      uniqueKeys: false,
-      lineCounter,
-    })
-  } catch (error) {
-    // The parser goes one call deeper for each level, and no file that is meant is deep enough to notice.
-    if (error instanceof RangeError) return undefined
-    throw error
-  }
+function startOf(node: ParsedNode): number {
+  return node.range[0]
 }
 
-function yamlFault(fault: { code: string; message: string }): string {
-  return fault.code === 'MULTIPLE_DOCS' ? 'a fleet file is one document; remove the second' : fault.message
+/** Of a value that is not written at all, as in `key:`, there is none. */
+function startOfValue({ value }: Pair<ParsedNode, ParsedNode | null>): number | undefined {
+  return value === null || (isScalar(value) && value.value === null && value.source === '')
+    ? undefined
+    : startOf(value)
 }
 
-function startOf(node: Node): number {
-  return node.range?.[0] ?? 0
-}
-
-function isEmpty(node: Node): boolean {
-  return isScalar(node) && node.value === null && !node.source
-}
-
-function keyText(key: Node | null): string {
-  if (key === null) return ''
+function keyText(key: ParsedNode): string {
   return isScalar<string | number | boolean | null>(key) ? `${key.value ?? ''}` : key.toString()
 }

@@ -1,4 +1,4 @@
-import type { HookDefinition, HostDefinition, ServiceDefinition } from '@filo/protocol'
+import type { HookDefinition, HostDefinition, PowerDefinition, ServiceDefinition } from '@filo/protocol'
 
 // A fleet as the rest of the coordinator knows it: every name in it exists, every default is filled in, and its
 // needs have no cycle. Only parse-fleet.ts makes one.
@@ -7,6 +7,8 @@ export interface Fleet {
   readonly name: string
   /** `local`: every host in the coordinator's own process. Else one or more URLs of the same broker. */
   readonly broker: 'local' | readonly string[]
+  /** The file with known secrets on each host, one a line. */
+  readonly secrets?: string
   /** In the order of the file, which is the order in which people are shown them. */
   readonly hosts: ReadonlyMap<string, Host>
   readonly services: ReadonlyMap<string, Service>
@@ -17,6 +19,8 @@ export interface Fleet {
 export interface Host {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
+  /** How it is rebooted and halted. */
+  readonly power: PowerDefinition
 }
 
 export interface Service {
@@ -57,7 +61,10 @@ export interface Stage {
   readonly services: readonly string[]
 }
 
-/** A host's slice of the fleet: the services on it, and the hooks that run there whosever they are. */
+/**
+ * A host's slice of the fleet: the services on it, the hooks that run there whosever they are, and how it is rebooted
+ * and halted, unless it is the machine of the coordinator itself.
+ */
 export function hostDefinition(fleet: Fleet, host: string): HostDefinition {
   const services: ServiceDefinition[] = []
   const hooks: HookDefinition[] = []
@@ -68,5 +75,6 @@ export function hostDefinition(fleet: Fleet, host: string): HostDefinition {
       if (hook.host === undefined ? here : hook.host === host) hooks.push(hook.definition)
     }
   }
-  return { fleet: fleet.name, host, services, hooks }
+  const own = { fleet: fleet.name, host, services, hooks }
+  return fleet.broker === 'local' ? own : { ...own, power: fleet.hosts.get(host)!.power }
 }

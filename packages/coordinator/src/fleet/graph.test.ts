@@ -145,3 +145,24 @@ test('the flowchart of instances boxes hosts, with one node for what stands for 
     "
   `)
 })
+
+test('what stands for a stage or for all of a service says so, and a host without services has no box', () => {
+  const wide = parseFleet(
+    `
+fleet: lists
+broker: local
+hosts: { db1: , mail1: , mail2: , spare: }
+services:
+  db: { hosts: db1, lsb: db }
+  mta: { hosts: [mail1, mail2], lsb: mta }
+  web: { hosts: db1, lsb: web, needs: mta }
+stages: [{ back: [db, mta] }, { front: web }]
+`,
+    'filo.yaml',
+  )
+  if (wide.kind === 'refused') throw new Error(JSON.stringify(wide.problems))
+  const text = hostFlowchart(wide.fleet)
+  expect(text).toContain('(("all mta"))')
+  expect(text).toContain('(("stage back"))')
+  expect(text).not.toContain('spare')
+})

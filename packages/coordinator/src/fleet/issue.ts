@@ -5,9 +5,9 @@ import { managerKeys } from './manager-schema.ts'
 
 type Issue = z.core.$ZodIssue
 
-/** Notes what zod found wrong below `base`, each fault at its place in the file and in words for an administrator. */
-export function addIssues(text: FleetText, issues: readonly Issue[], root: unknown): void {
-  for (const issue of issues.flatMap((each) => leaves(each, []))) addIssue(text, issue, root)
+/** Notes what zod found wrong, each fault at its place in the file and in words for an administrator. */
+export function addIssues(text: FleetText, issues: readonly Issue[]): void {
+  for (const issue of issues.flatMap((each) => leaves(each, []))) addIssue(text, issue)
 }
 
 /** Of a union, what is wrong with the one branch that has the type of the value; the union itself where none has. */
@@ -24,7 +24,7 @@ function isAboutType(issue: Issue): boolean {
   return issue.path.length === 0 && issue.code === 'invalid_type'
 }
 
-function addIssue(text: FleetText, issue: Issue, root: unknown): void {
+function addIssue(text: FleetText, issue: Issue): void {
   const where = issue.path.length === 0 ? '' : `${dotted(issue.path)}: `
   if (issue.code === 'unrecognized_keys') {
     for (const key of issue.keys) {
@@ -41,12 +41,13 @@ function addIssue(text: FleetText, issue: Issue, root: unknown): void {
     text.add(issue.path, 'key', () => `${parent}: expected ${issue.issues[0]!.message}; found "${key}"`)
     return
   }
-  const value = valueAt(root, issue.path)
-  if (value === undefined && issue.path.length > 0) {
+  const value = valueAt(text.value, issue.path)
+  if (value === undefined) {
     const parent = issue.path.slice(0, -1)
     const prefix = parent.length === 0 ? '' : `${dotted(parent)}: `
     const missing = typeof issue.path.at(-1) === 'number' ? 'an item' : `"${String(issue.path.at(-1))}"`
-    text.add(parent, 'key', () => `${prefix}${missing} is missing; expected ${issue.message}`)
+    // What is not there stands where the nearest thing does that is.
+    text.add(issue.path, 'key', () => `${prefix}${missing} is missing; expected ${issue.message}`)
     return
   }
   text.add(
@@ -65,17 +66,13 @@ function unknownKeyHint(key: string, known: string[], path: Path): string {
     .join(', ')}`
 }
 
+/** All on the way there is: of what is missing, zod says nothing of what would be in it. */
 function valueAt(root: unknown, path: Path): unknown {
-  let value = root
-  for (const segment of path) {
-    if (typeof value !== 'object' || value === null) return undefined
-    value = (value as Record<PropertyKey, unknown>)[segment]
-  }
-  return value
+  return path.reduce((value, segment) => (value as Record<PropertyKey, unknown>)[segment], root)
 }
 
 /** What was found, for a person. URLs of brokers and supervisord's access hold passwords, so they are not repeated. */
-function describe(value: unknown, path: Path): string {
+function describe(value: {} | null, path: Path): string {
   const secret = path[0] === 'broker' || path.at(-1) === 'password'
   if (typeof value === 'string') {
     if (secret) return value.includes(':') ? `"${value.slice(0, value.indexOf(':') + 1)}…"` : 'another string'
@@ -83,7 +80,7 @@ function describe(value: unknown, path: Path): string {
   }
   if (typeof value === 'number' || typeof value === 'bigint') return `the number ${value}`
   if (typeof value === 'boolean') return `${value}`
-  if (value === null || value === undefined) return 'nothing'
+  if (value === null) return 'nothing'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   return Object.keys(value).length === 0 ? 'an empty mapping' : 'a mapping'
 }

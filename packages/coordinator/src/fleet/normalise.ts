@@ -4,25 +4,29 @@ import {
   HookPoint,
   LsbDefinition,
   SupervisordDefinition,
-  type DaemontoolsDefinition,
   type HookDefinition,
   type ManagerDefinition,
+  type PowerDefinition,
   type ServiceDefinition,
-  type CommandDefinition,
-  type SystemdDefinition,
 } from '@filo/protocol'
 import { durationMs } from './duration.ts'
-import type { FleetFile, HookEntry, NeedEntry, ServiceEntry } from './fleet-file.ts'
+import type { FleetFile, HookEntry, HostEntry, NeedEntry, ServiceEntry } from './fleet-file.ts'
 import type { Path } from './fleet-text.ts'
-import type { Hook, Need, Service, Stage } from './fleet.ts'
+import type { Hook, Host, Need, Service, Stage } from './fleet.ts'
 import { managerKeys } from './manager-schema.ts'
 
 // From what a file says to what it means: one form for everything that may be written in several.
 
 const defaultTimeout = '90s'
 const defaultHookTimeout = '30s'
+/** Where every distribution with systemd has it, also where /usr is not merged. */
+const systemctl = '/bin/systemctl'
+/** Firmware, memory tests and file system checks of a large machine included. */
+const defaultRebootTimeout = '10m'
+const defaultHaltTimeout = '5m'
 
 type Timings = NonNullable<FleetFile['defaults']>
+type ManagerKey = (typeof managerKeys)[number]
 
 export function listOf<Item>(value: Item | readonly Item[] | undefined): readonly Item[] {
   if (value === undefined) return []
@@ -40,7 +44,7 @@ export function needOf(entry: string | NeedEntry): Need {
 }
 
 /** The managers that an entry names; a service that can be run has exactly one. */
-export function managersOf(entry: Partial<ServiceEntry>): (typeof managerKeys)[number][] {
+export function managersOf(entry: Partial<ServiceEntry>): ManagerKey[] {
   return managerKeys.filter((key) => entry[key] !== undefined)
 }
 
@@ -49,6 +53,16 @@ export function hooksOf(entry: Partial<ServiceEntry>): [HookPoint, HookEntry][] 
     const hook = entry.hooks?.[at]
     return hook === undefined ? [] : [[at, hook]]
   })
+}
+
+export function hostOf(name: string, entry: HostEntry): Host {
+  const power: PowerDefinition = {
+    reboot: entry?.reboot ?? [systemctl, 'reboot'],
+    halt: entry?.halt ?? [systemctl, 'poweroff'],
+    rebootTimeoutMs: durationMs(entry?.reboot_timeout ?? defaultRebootTimeout),
+    haltTimeoutMs: durationMs(entry?.halt_timeout ?? defaultHaltTimeout),
+  }
+  return { name, labels: entry?.labels ?? {}, power }
 }
 
 export function serviceOf(name: string, entry: ServiceEntry, defaults: Timings): Service {
@@ -83,25 +97,34 @@ function definitionOf(name: string, entry: ServiceEntry, defaults: Timings): Ser
   }
 }
 
-/** The manager of a service as its agent is told it. Defaults are those of the definition. */
+type ManagerEntries = { readonly [Key in ManagerKey]: NonNullable<ServiceEntry[Key]> }
+
+/** The managers as agents are told them. Defaults are those of the definitions. */
+const definitions: { readonly [Key in ManagerKey]: (entry: ManagerEntries[Key]) => ManagerDefinition } = {
+  systemd: (unit) => ({ kind: 'systemd', unit: unitOf(unit) }),
+  lsb: (script) =>
+    LsbDefinition.parse({ kind: 'lsb', ...(typeof script === 'string' ? { name: script } : script) }),
+  supervisord: (program) =>
+    SupervisordDefinition.parse({
+      kind: 'supervisord',
+      ...(typeof program === 'string' ? { program } : program),
+    }),
+  daemontools: (directory) => ({
+    kind: 'daemontools',
+    service: directory.startsWith('/') ? directory : `/service/${directory}`,
+  }),
+  command: (commands) => ({ kind: 'command', ...commands }),
+  greenarrow: greenarrowOf,
+  canopsis: (service) => CanopsisDefinition.parse({ kind: 'canopsis', ...service }),
+}
+
 function managerOf(entry: ServiceEntry): ManagerDefinition {
-  const { systemd, lsb, supervisord, daemontools, command, greenarrow, canopsis } = entry
-  if (systemd !== undefined) return { kind: 'systemd', unit: unitOf(systemd) } satisfies SystemdDefinition
-  if (lsb !== undefined) {
-    return LsbDefinition.parse({ kind: 'lsb', ...(typeof lsb === 'string' ? { name: lsb } : lsb) })
-  }
-  if (supervisord !== undefined) {
-    const program = typeof supervisord === 'string' ? { program: supervisord } : supervisord
-    return SupervisordDefinition.parse({ kind: 'supervisord', ...program })
-  }
-  if (daemontools !== undefined) {
-    const service = daemontools.startsWith('/') ? daemontools : `/service/${daemontools}`
-    return { kind: 'daemontools', service } satisfies DaemontoolsDefinition
-  }
-  if (command !== undefined) return { kind: 'command', ...command } satisfies CommandDefinition
-  if (greenarrow !== undefined) return greenarrowOf(greenarrow)
-  if (canopsis !== undefined) return CanopsisDefinition.parse({ kind: 'canopsis', ...canopsis })
-  throw new Error('a service without a manager has been accepted')
+  const key = managersOf(entry)[0]!
+  return defineManager(key, entry[key]!)
+}
+
+function defineManager<Key extends ManagerKey>(key: Key, entry: ManagerEntries[Key]): ManagerDefinition {
+  return definitions[key](entry)
 }
 
 function greenarrowOf(entry: NonNullable<ServiceEntry['greenarrow']>): GreenarrowDefinition {

@@ -44,6 +44,18 @@ test('the example of the documentation is a fleet', () => {
         },
       ],
       "host": "web1",
+      "power": {
+        "halt": [
+          "/bin/systemctl",
+          "poweroff",
+        ],
+        "haltTimeoutMs": 300000,
+        "reboot": [
+          "/bin/systemctl",
+          "reboot",
+        ],
+        "rebootTimeoutMs": 600000,
+      },
       "services": [
         {
           "manager": {
@@ -229,37 +241,63 @@ test('a chain of needs as long as the fleet is large is no cycle, and closing it
   )
 })
 
+/** What a fleet file is made of, in any order. */
+const fileWords = [
+  'fleet:',
+  '- ',
+  '{',
+  '}',
+  '[',
+  ']',
+  '\n',
+  '  ',
+  'a',
+  '&a ',
+  '*a',
+  '"',
+  "'",
+  '|',
+  '>',
+  '? ',
+  ': ',
+  '<<',
+]
+
 test('no text makes the parser throw', () => {
-  const words = [
-    'fleet:',
-    '- ',
-    '{',
-    '}',
-    '[',
-    ']',
-    '\n',
-    '  ',
-    'a',
-    '&a ',
-    '*a',
-    '"',
-    "'",
-    '|',
-    '>',
-    '? ',
-    ': ',
-    '<<',
-  ]
   const rare = ['#', '---\n', '!!map ', '\t', ',', '\u{2028}', '\0']
-  const soup = fc.array(fc.constantFrom(...words, ...rare)).map((parts) => parts.join(''))
+  const soup = fc.array(fc.constantFrom(...fileWords, ...rare)).map((parts) => parts.join(''))
   fc.assert(
     fc.property(fc.oneof(fc.string({ unit: 'binary' }), soup), (text) => {
       parseFleet(text, 'filo.yaml')
     }),
-    { numRuns: 1_000 },
+    { numRuns: 500 },
   )
-  expect(problemsOf('['.repeat(100_000))).not.toEqual([])
-  expect(problemsOf('- '.repeat(10_000))).not.toEqual([])
+})
+
+test.each(['['.repeat(20_000), '- '.repeat(10_000)])(
+  'a text deeper than anyone could read is one fault, whatever it begins with',
+  (text) => {
+    expect(problemsOf(text)).toEqual([
+      expect.stringMatching(/^filo\.yaml:1:\d+: not valid YAML: nested too deeply to be read$/),
+    ])
+  },
+)
+
+test('of a text that is no fleet, every fault has a place within the text', () => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...fileWords, ...documentedExample().split(/(?=\n)/))), (parts) => {
+      const text = parts.join('')
+      const parsed = parseFleet(text, 'filo.yaml')
+      if (parsed.kind === 'fleet') return
+      const lines = text.split('\n')
+      expect(parsed.problems).not.toEqual([])
+      for (const { line, column } of parsed.problems) {
+        expect(line).toBeLessThanOrEqual(lines.length)
+        expect(column).toBeLessThanOrEqual(lines[line - 1]!.length + 1)
+      }
+    }),
+    { numRuns: 500 },
+  )
 })
 
 test('a fleet file that was damaged is refused, or is a fleet that can be planned', () => {
@@ -289,4 +327,13 @@ test('a fleet file that was damaged is refused, or is a fleet that can be planne
     }),
     { numRuns: 500 },
   )
+})
+
+test('the file of secrets is named by its path from the root, or not at all', () => {
+  const services = 'services: { web: { hosts: web1, systemd: nginx.service } }\n'
+  expect(fleetOf(`${head}secrets: /etc/filo/secrets\n${services}`).secrets).toBe('/etc/filo/secrets')
+  expect(fleetOf(`${head}${services}`).secrets).toBeUndefined()
+  expect(problemsOf(`${head}secrets: secrets\n${services}`)).toEqual([
+    expect.stringContaining('the path of a file, from the root'),
+  ])
 })

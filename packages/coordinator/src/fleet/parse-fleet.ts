@@ -4,7 +4,7 @@ import type { Fleet } from './fleet.ts'
 import { addIssues } from './issue.ts'
 import { managers } from './manager-schema.ts'
 import { addCycleFaults } from './need-cycles.ts'
-import { listOf, serviceOf, stagesOf } from './normalise.ts'
+import { hostOf, listOf, serviceOf, stagesOf } from './normalise.ts'
 import type { Problem } from './problem.ts'
 import { addReferenceFaults, type Entries, type Names } from './references.ts'
 
@@ -17,7 +17,7 @@ export function parseFleet(text: string, file: string): ParsedFleet {
   const source = new FleetText(text, file)
   if (source.value === undefined) return { kind: 'refused', problems: source.problems() }
   const parsed = FleetFile.safeParse(source.value)
-  if (!parsed.success) addIssues(source, parsed.error.issues, source.value)
+  if (!parsed.success) addIssues(source, parsed.error.issues)
   const entries = parsed.success ? entriesOf(parsed.data) : wellFormedEntries(source.value)
   addReferenceFaults(source, namesIn(source.value), entries)
   addCycleFaults(source, entries)
@@ -31,9 +31,8 @@ function fleetOf(file: FleetFile): Fleet {
   return {
     name: file.fleet,
     broker: file.broker === 'local' ? 'local' : listOf(file.broker),
-    hosts: new Map(
-      Object.entries(file.hosts).map(([name, host]) => [name, { name, labels: host?.labels ?? {} }]),
-    ),
+    ...(file.secrets !== undefined && { secrets: file.secrets }),
+    hosts: new Map(Object.entries(file.hosts).map(([name, entry]) => [name, hostOf(name, entry)])),
     services: new Map(
       Object.entries(file.services).map(([name, entry]) => [name, serviceOf(name, entry, defaults)]),
     ),

@@ -10,6 +10,12 @@ export interface Problem {
   readonly text: string
 }
 
+/** Where an offset of a text is. */
+export function placeIn(text: string, offset: number): Pick<Problem, 'line' | 'column'> {
+  const before = text.slice(0, offset)
+  return { line: before.split('\n').length, column: offset - before.lastIndexOf('\n') }
+}
+
 /** `filo.yaml:12:5: services.mta: unknown key "need"; did you mean "needs"?` */
 export function formatProblem(problem: Problem): string {
   return `${problem.file}:${problem.line}:${problem.column}: ${problem.text}`
@@ -39,6 +45,5 @@ function isSwap(left: string, right: string): boolean {
 /** `; did you mean "needs"?`, or what there is to choose from where nothing is near. */
 export function hint(name: string, known: readonly string[]): string {
   const near = nearest(name, known)
-  if (near !== undefined) return `; did you mean "${near}"?`
-  return known.length === 0 ? '' : `; known: ${listing(known)}`
+  return near === undefined ? `; known: ${listing(known)}` : `; did you mean "${near}"?`
 }

@@ -1,6 +1,6 @@
 import type { InstanceName } from '@filo/protocol'
 import { listing } from './listing.ts'
-import { nearest } from './problem.ts'
+import { hint, nearest } from './problem.ts'
 import type { Topology } from './topology.ts'
 
 // What an operator types to say which instances are meant: `mta`, `mta@mail1`, `@mail1`, `stage:backend`, globs
@@ -46,6 +46,52 @@ export function select(
   return { kind: 'selected', instances, named }
 }
 
+export type SelectedHosts =
+  | { readonly kind: 'selected'; readonly hosts: ReadonlySet<string>; readonly instances: readonly number[] }
+  | Exclude<Selected, { readonly kind: 'selected' }>
+
+/**
+ * Hosts by their names, with or without `@`, by globs or by labels, in the order of the file; and all that runs on them.
+ * Labels narrow what the names give; without names they give hosts themselves.
+ */
+export function selectHosts(
+  topology: Topology,
+  selections: readonly string[],
+  labels: readonly string[],
+): SelectedHosts {
+  const { fleet, instances } = topology
+  if (selections.length === 0 && labels.length === 0) {
+    const known = listing([...fleet.hosts.keys()])
+    return { kind: 'malformed', reason: `which host? Nothing selects all of them; there are ${known}` }
+  }
+  const names = [...fleet.hosts.keys()]
+  const labelled = labelledHosts(topology, labels)
+  if (labelled.kind !== 'hosts') return labelled
+  const chosen = new Set<string>(selections.length === 0 ? names : [])
+  for (const text of selections) {
+    const name = text.startsWith('@') ? text.slice(1) : text
+    const found = names.filter(matcher(name))
+    if (name === '' || found.length === 0) {
+      return {
+        kind: 'nothing',
+        reason: `no host matches "${text}"${hostsOf(topology, name) || hint(name, names)}`,
+      }
+    }
+    for (const host of found) chosen.add(host)
+  }
+  const hosts = new Set(names.filter((name) => chosen.has(name) && labelled.names.has(name)))
+  if (hosts.size === 0) return { kind: 'nothing', reason: `no host of these has ${labels.join(' and ')}` }
+  const resident = [...instances.keys()].filter((number) => hosts.has(instances[number]!.host))
+  return { kind: 'selected', hosts, instances: resident }
+}
+
+/** Who types a service or an instance where a host is wanted may mean the hosts that it is on. */
+function hostsOf({ fleet }: Topology, text: string): string {
+  const [service = ''] = text.split('@')
+  const known = fleet.services.get(service)
+  return known === undefined ? '' : `; "${service}" is a service, and runs on ${listing(known.hosts)}`
+}
+
 type Match =
   | { readonly kind: 'found'; readonly numbers: readonly number[]; readonly exact: boolean }
   | { readonly kind: 'nothing'; readonly reason: string }
@@ -70,7 +116,7 @@ function match(topology: Topology, text: string): Match {
     return ofService(instance.service.name) && onHost(instance.host)
   })
   if (numbers.length > 0) return { kind: 'found', numbers, exact }
-  return { kind: 'nothing', reason: `nothing matches "${text}"${nearby(topology, service, host)}` }
+  return { kind: 'nothing', reason: `nothing matches "${text}"${nearby(topology, text, service, host)}` }
 }
 
 function matchStage(topology: Topology, text: string, stage: string): Match {
@@ -84,12 +130,17 @@ function matchStage(topology: Topology, text: string, stage: string): Match {
   if (numbers.length > 0) return { kind: 'found', numbers, exact: false }
   const names = fleet.stages.map((each) => each.name)
   const near = nearest(stage, names)
-  const hint = near === undefined ? '' : `; did you mean "stage:${near}"?`
+  const meant = near === undefined ? '' : `; did you mean "stage:${near}"?`
   const none = names.length === 0 ? '; the fleet file declares no stages' : ''
-  return { kind: 'nothing', reason: `nothing matches "${text}"${hint || none}` }
+  return { kind: 'nothing', reason: `nothing matches "${text}"${meant || none}` }
 }
 
-function nearby(topology: Topology, service: string | undefined, host: string | undefined): string {
+function nearby(
+  topology: Topology,
+  text: string,
+  service: string | undefined,
+  host: string | undefined,
+): string {
   const { fleet } = topology
   const services = [...fleet.services.keys()]
   const hosts = [...fleet.hosts.keys()]
@@ -104,8 +155,7 @@ function nearby(topology: Topology, service: string | undefined, host: string | 
   const meant = `${service2 ?? ''}${host2 === undefined ? '' : `@${host2}`}`
   const lost =
     (service !== undefined && service2 === undefined) || (host !== undefined && host2 === undefined)
-  if (lost || meant === `${service ?? ''}${host === undefined ? '' : `@${host}`}`) return ''
-  return `; did you mean "${meant}"?`
+  return lost || meant === text ? '' : `; did you mean "${meant}"?`
 }
 
 function labelledHosts(

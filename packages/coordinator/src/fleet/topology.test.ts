@@ -58,3 +58,13 @@ test('a stage costs one edge for each of its services and for each that needs it
   expect(needs.edges).toBe(100)
   expect(joins).toEqual([{ of: { stage: 'back' }, enough: 50, members: 50 }])
 })
+
+test('a fleet whose needs go round, which no file gives, is not put into an order', () => {
+  const { fleet } = topologyOf('services: { a: { hosts: h1, lsb: a }, b: { hosts: h1, lsb: b, needs: a } }')
+  const [a, b] = [...fleet.services.values()]
+  const round = new Map([
+    ['a', { ...a!, needs: [{ service: 'b', scope: 'all', strength: 'hard' } as const] }],
+    ['b', b!],
+  ])
+  expect(() => buildTopology({ ...fleet, services: round })).toThrow(/cycle of needs/)
+})

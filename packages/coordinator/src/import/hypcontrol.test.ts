@@ -1,3 +1,4 @@
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { formatProblem } from '../fleet/problem.ts'
 import { readHypcontrol } from './hypcontrol.ts'
@@ -48,7 +49,77 @@ test.each([
   ['another array', '\nSPARE=(a)', ['2:1: "SPARE" is none of BACKEND, MIDDLEWARE, FRONTEND']],
   ['an array that is given twice', 'BACKEND=(a)\nBACKEND=(b)', ['2:1: BACKEND is given twice']],
   ['an array that is not closed', 'BACKEND=(a\n', ['1:10: this array has no closing ")"']],
+  [
+    'all that is wrong in it',
+    'reboot\nSPARE=(a)\nBACKEND=(a',
+    [
+      `1:1: ${anArray}`,
+      '2:1: "SPARE" is none of BACKEND, MIDDLEWARE, FRONTEND',
+      '3:10: this array has no closing ")"',
+    ],
+  ],
   ['nothing', '#!/bin/bash\n', ['1:1: none of the arrays BACKEND, MIDDLEWARE, FRONTEND']],
 ])('%s is refused, with its place', (_, text, problems) => {
   expect(read(text)).toEqual(problems.map((problem) => `hypcontrol.conf:${problem}`))
+})
+
+const soup = fc
+  .array(
+    fc.constantFrom(
+      'BACKEND',
+      'FRONTEND',
+      'SPARE',
+      '=(',
+      ')',
+      '\n',
+      ' ',
+      '#',
+      'redis-server',
+      "'",
+      '"',
+      '$',
+      'a/b',
+    ),
+  )
+  .map((words) => words.join(''))
+
+test('every text is stages, or is refused with places that are in it', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string({ unit: 'binary' }), soup), (text) => {
+      const result = readHypcontrol({ file: 'hypcontrol.conf', text })
+      if (result.kind === 'stages') return
+      expect(result.problems).not.toEqual([])
+      const lines = text.split('\n')
+      for (const { line, column } of result.problems) {
+        expect(column).toBeGreaterThan(0)
+        expect(column).toBeLessThanOrEqual(lines[line - 1]!.length + 1)
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('what is written as stages is read as the same stages', () => {
+  const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.:@+,/-]{0,12}$/)
+  const words = fc.array(fc.record({ name, quote: fc.constantFrom('', '"', "'") }), { maxLength: 4 })
+  const gap = fc.constantFrom(' ', '\n', '\t# a note\n  ')
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.constantFrom('backend', 'middleware', 'frontend'), words, { minKeys: 1 }),
+      gap,
+      (stages, space) => {
+        const text = Object.entries(stages)
+          .map(
+            ([stage, members]) =>
+              `${stage.toUpperCase()}=(${space}${members.map(({ name: each, quote }) => quote + each + quote).join(space)}${space})`,
+          )
+          .join('\n')
+        const expected = Object.entries(stages).map(([stage, members]) => [
+          stage,
+          members.map((each) => each.name),
+        ])
+        expect(read(text)).toEqual(Object.fromEntries(expected))
+      },
+    ),
+  )
 })

@@ -1,4 +1,4 @@
-import type { Problem } from '../fleet/problem.ts'
+import { placeIn, type Problem } from '../fleet/problem.ts'
 
 /** A file that a fleet is read from. */
 export interface SourceFile {
@@ -9,7 +9,5 @@ export interface SourceFile {
 
 /** A fault at an offset of the text. */
 export function problemAt({ file, text }: SourceFile, offset: number, words: string): Problem {
-  const before = text.slice(0, offset)
-  const lineStart = before.lastIndexOf('\n') + 1
-  return { file, line: before.split('\n').length, column: offset - lineStart + 1, text: words }
+  return { file, ...placeIn(text, offset), text: words }
 }

@@ -1,3 +1,5 @@
+import { namePattern } from '@filo/protocol'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { formatProblem } from '../fleet/problem.ts'
 import { includePatterns, readSupervisordAccess, readSupervisordConf } from './supervisord-conf.ts'
@@ -67,6 +69,11 @@ process_name=%(program_name)s_%(process_num)02d
   })
 })
 
+test('a file without an include names no other files', () => {
+  expect(includePatterns({ file: 'main', text: server }, expansions)).toEqual([])
+  expect(includePatterns({ file: 'main', text: '[include]\nfile=a.conf\n' }, expansions)).toEqual([])
+})
+
 describe('how it is reached', () => {
   test.each([
     ['[unix_http_server]\nfile=%(here)s/../var/s.sock', { socket: '/home/canopsis/etc/../var/s.sock' }],
@@ -77,6 +84,11 @@ describe('how it is reached', () => {
       { socket: 'http://10.0.0.1:9001', username: 'canopsis', password: '100%' },
     ],
     ['[unix_http_server]\nfile=/s\n[inet_http_server]\nport=9001', { socket: '/s' }],
+    ['[inet_http_server]\nport=:9001', { socket: 'http://127.0.0.1:9001' }],
+    ['[inet_http_server]\nport=http', undefined],
+    ['[unix_http_server]\nusername=a', undefined],
+    ['[unix_http_server]\nfile=/s\nusername=a', { socket: '/s' }],
+    ['[unix_http_server]\nfile=%(ENV_NONE)s/s', undefined],
     ['[supervisord]', undefined],
   ])('%j gives %j', (text, access) => {
     expect(readSupervisordAccess({ file: 'main', text }, expansions)).toEqual(access)
@@ -109,6 +121,12 @@ test.each([
     `${server}[program:a]\n[group:a]\nprograms=a\n`,
     ['0.conf:4:1: "a" is the name of two programs or groups'],
   ],
+  ['a group of nothing', `${server}[program:a]\n[group:g]\n`, ['0.conf:4:1: group "g" has no programs']],
+  [
+    'a port that is a word',
+    '[inet_http_server]\nport=localhost:http\n[program:a]\n',
+    ['0.conf:2:1: expected a port, or host:port'],
+  ],
   [
     'a group of what is not there',
     `${server}[program:a]\n[group:g]\nprograms=a,b\n`,
@@ -137,4 +155,55 @@ test.each([
   ['no program', server, ['0.conf:1:1: there is no [program:x] in it or in what it includes']],
 ])('%s is refused, with its place', (_, text, problems) => {
   expect(read(text)).toEqual(problems)
+})
+
+const lines = fc.constantFrom(
+  '[unix_http_server]',
+  'file=/run/s.sock',
+  '[inet_http_server]',
+  'port=9001',
+  'username=%(ENV_USER)s',
+  'password=p',
+  '[program:a]',
+  '[program:b]',
+  '[fcgi-program:c]',
+  '[eventlistener:a b]',
+  '[group:g]',
+  'programs=a,b',
+  'priority=5',
+  'priority=%(ENV_NONE)s',
+  'numprocs=2',
+  '  more',
+  '; a note',
+  'what is this',
+  '',
+)
+
+test('every text is services with names that a fleet can use, or is refused with places that are in it', () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.array(lines, { maxLength: 12 }).map((each) => each.join('\n')),
+    fc.array(lines, { maxLength: 8 }).map((each) => `${server}[program:z]\n${each.join('\n')}`),
+  )
+  fc.assert(
+    fc.property(fc.array(text, { minLength: 1, maxLength: 2 }), (texts) => {
+      const files = texts.map((each, at) => ({ file: `${at}.conf`, text: each }))
+      const result = readSupervisordConf(files, expansions)
+      if (result.kind === 'refused') {
+        expect(result.problems).not.toEqual([])
+        for (const { file, line, column } of result.problems) {
+          const found = texts[Number.parseInt(file, 10)]!.split('\n')[line - 1]!
+          expect(column).toBeLessThanOrEqual(found.length + 1)
+        }
+        return
+      }
+      const names = result.conf.services.map((service) => service.name)
+      expect(names).not.toEqual([])
+      expect(new Set(names).size).toBe(names.length)
+      expect(names.filter((name) => !namePattern.test(name))).toEqual([])
+      const priorities = result.conf.services.map(({ priority }) => priority)
+      expect(priorities).toEqual(priorities.toSorted((one, other) => one - other))
+    }),
+    { numRuns: 300 },
+  )
 })

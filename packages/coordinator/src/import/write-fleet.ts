@@ -1,4 +1,4 @@
-import { Document, isMap, isScalar, visit } from 'yaml'
+import { Document, isMap, visit, type Scalar } from 'yaml'
 
 /** A fleet that was read from another program's configuration. */
 export interface ImportedFleet {
@@ -41,10 +41,11 @@ export function writeFleet({ name, heading, hosts, services, stages }: ImportedF
     : ' The RabbitMQ where agents and coordinator meet.'
   visit(document, {
     Pair(_, pair) {
-      if (!isScalar(pair.key)) return
-      if (pair.key.value === 'broker') pair.key.commentBefore = brokerComment
+      // Made of an object, so that every key is a text.
+      const key = pair.key as Scalar<string>
+      if (key.value === 'broker') key.commentBefore = brokerComment
       // What is within a service or a stage stands in one line.
-      if (isMap(pair.value) && pair.key.value !== 'services' && pair.key.value !== 'hosts') {
+      if (isMap(pair.value) && key.value !== 'services' && key.value !== 'hosts') {
         for (const inner of pair.value.items) if (isMap(inner.value)) inner.value.flow = true
       }
     },

@@ -1,6 +1,6 @@
-import type { HookDefinition, HookPoint, ServiceDefinition, Sha256 } from '@filo/protocol'
+import type { HookDefinition, HookPoint, PowerDefinition, ServiceDefinition, Sha256 } from '@filo/protocol'
 import type { Instance, Topology } from '../fleet/topology.ts'
-import type { Intention, Join, Plan, PlannedService, Step } from './plan.ts'
+import type { HostStep, Intention, Join, Plan, PlannedService, Step } from './plan.ts'
 
 /** A step or a join of a draft. Joins count down from -1 until the number of steps is known. */
 export type Ref = number
@@ -12,7 +12,7 @@ export interface Waits {
 }
 
 /** SHA-256 of a definition's canonical JSON. Hashing is Node's, so the shell brings it. */
-export type Digest = (definition: ServiceDefinition | HookDefinition) => Sha256
+export type Digest = (definition: ServiceDefinition | HookDefinition | PowerDefinition) => Sha256
 
 /** What an instance's steps are to those who wait for them. */
 export interface Laid {
@@ -32,6 +32,8 @@ export class Draft {
   readonly #joins: Join[] = []
   readonly #because: (Ref | undefined)[] = []
   readonly #services = new Map<string, PlannedService>()
+  /** By host: its reboot, for which all waits that is started there. */
+  readonly #reboots = new Map<string, Ref>()
 
   constructor(topology: Topology, digest: Digest) {
     this.#topology = topology
@@ -66,6 +68,18 @@ export class Draft {
     const after = this.#hook(`after_${kind}`, instance, { needs: [step], follows: [] }, step)
     if (after === undefined) return { step, proven: step, ended: [step] }
     return { step, proven: this.all([step, after])!, ended: [step, after] }
+  }
+
+  power(kind: HostStep['kind'], host: string, waits: Waits): Ref {
+    const { power } = this.#topology.fleet.hosts.get(host)!
+    const timeoutMs = kind === 'reboot' ? power.rebootTimeoutMs : power.haltTimeoutMs
+    const step = this.#add({ kind, host, definition: this.#digest(power), timeoutMs, ...once(waits) })
+    if (kind === 'reboot') this.#reboots.set(host, step)
+    return step
+  }
+
+  rebootOf(host: string): Ref | undefined {
+    return this.#reboots.get(host)
   }
 
   /** Says which step's needs brought `step` into the plan; either may still be added to. */
@@ -141,6 +155,8 @@ export class Draft {
     const { service, host } = this.#topology.instances[instance]!
     const hook = service.hooks.find((each) => each.definition.at === at)
     if (hook === undefined) return undefined
+    const reboot = at.endsWith('_start') ? this.rebootOf(hook.host ?? host) : undefined
+    const needs = reboot === undefined ? waits.needs : [...waits.needs, reboot]
     return this.#add({
       kind: 'hook',
       at,
@@ -149,7 +165,7 @@ export class Draft {
       around,
       service: service.name,
       host: hook.host ?? host,
-      ...once(waits),
+      ...once({ ...waits, needs }),
     })
   }
 }

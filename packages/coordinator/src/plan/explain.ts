@@ -1,5 +1,5 @@
 import { listing } from '../fleet/listing.ts'
-import { stepName, type Plan, type Step } from './plan.ts'
+import { isHostStep, stepName, type InstanceStep, type Intention, type Plan, type Step } from './plan.ts'
 
 // P7. Every step can be explained: which needs put it there, and what it waits for.
 
@@ -15,25 +15,29 @@ export function reasonFor(plan: Plan, index: number): string {
     const around = stepName(plan.steps[step.around]!)
     return `A hook of ${step.service}@${step.of}; it only runs if "${around}" has something to do.`
   }
-  if (step.because === undefined) {
-    if (step.kind === 'prove') return 'What is started again needs it. It is left alone, but it must run.'
-    return plan.intention.selection.length === 0 && plan.intention.labels.length === 0
-      ? 'The whole fleet was selected.'
-      : 'It was selected.'
-  }
-  const because = plan.steps[step.because]!
+  if (isHostStep(step)) return 'It was named.'
+  if (step.because === undefined) return reasonOfSelection(plan.intention, step.host)
+  // What brings in another step is about an instance, never about a host.
+  const because = plan.steps[step.because] as InstanceStep
   const other = `${because.service}@${because.host}`
   switch (step.kind) {
     case 'stop':
       return `It needs ${other}, which is to stop.`
     case 'start':
-      return because.kind === 'stop' ? 'It is running, so the restart starts it again.' : `${other} needs it.`
+      return because.kind === 'stop'
+        ? `It is running, so the ${plan.intention.verb} starts it again.`
+        : `${other} needs it.`
     case 'prove':
       return reasonForProof(step, because, other)
   }
 }
 
-function reasonForProof(step: Step & { kind: 'prove' }, because: Step, other: string): string {
+function reasonOfSelection({ verb, selection, labels }: Intention, host: string): string {
+  if (verb === 'reboot' || verb === 'halt') return `It is on ${host}, which is to ${verb}.`
+  return selection.length === 0 && labels.length === 0 ? 'The whole fleet was selected.' : 'It was selected.'
+}
+
+function reasonForProof(step: Step & { kind: 'prove' }, because: InstanceStep, other: string): string {
   if (step.goal === 'stopped') {
     return `It needs ${other}, which is to stop. It is left out (--only), so it must not be live.`
   }
@@ -78,8 +82,12 @@ function gather(plan: Plan, refs: readonly number[]): Gathered {
     const join = plan.joins[ref - plan.steps.length]!
     const inputs = [...join.needs, ...join.follows]
     if (join.enough === undefined) queue.push(...inputs)
-    else
-      some.push({ enough: join.enough, of: inputs.map((input) => gather(plan, [input]).all.join(' with ')) })
+    else some.push({ enough: join.enough, of: inputs.map((input) => inWords(gather(plan, [input]))) })
   }
   return { all: [...all], some }
+}
+
+/** One of several, within a sentence: `start mta@mail1 with 1 of (start db@db1, start db@db2)`. */
+function inWords({ all, some }: Gathered): string {
+  return [...all, ...some.map(({ enough, of }) => `${enough} of (${of.join(', ')})`)].join(' with ')
 }

@@ -1,5 +1,5 @@
 import { instanceName, judge, type InstanceName, type Observation, type Sha256 } from '@filo/protocol'
-import type { Plan, Step } from './plan.ts'
+import { isHostStep, isServiceStep, type Plan, type Step } from './plan.ts'
 
 // What a plan would do, by one look at the fleet before it. Nothing is decided by it: the run looks again.
 
@@ -9,17 +9,16 @@ export interface Sights {
   readonly hosts: ReadonlyMap<string, HostSight>
 }
 
-interface InstanceSight {
-  readonly observation?: Observation
-  readonly silence?: string
-  readonly definition?: Sha256
-}
+type InstanceSight =
+  | { readonly observation: Observation; readonly definition: Sha256 }
+  | { readonly silence: string; readonly observation?: never }
 
-interface HostSight {
-  readonly answered: boolean
-  readonly silence?: string
-  readonly heldBy?: { readonly run: string; readonly operator: string; readonly since: string }
-}
+type HostSight =
+  | {
+      readonly answered: true
+      readonly heldBy?: { readonly run: string; readonly operator: string; readonly since: string }
+    }
+  | { readonly answered: false; readonly silence: string }
 
 export interface Forecast {
   /** For each step of the plan, in its order. */
@@ -66,6 +65,7 @@ function forecastSteps(plan: Plan, sights: Sights): StepForecast[] {
     plan.steps.filter((step) => step.kind === 'stop').map((step) => instanceName(step.service, step.host)),
   )
   const forecasts = plan.steps.map((step): StepForecast => {
+    if (isHostStep(step)) return { kind: sights.hosts.get(step.host)?.answered ? 'change' : 'unclear' }
     if (step.kind === 'hook') return { kind: 'unclear' }
     const name = instanceName(step.service, step.host)
     const observation = sights.instances.get(name)?.observation
@@ -90,7 +90,7 @@ function hostProblems(plan: Plan, { hosts }: Sights): PlanProblem[] {
     const sight = hosts.get(host)
     if (sight === undefined) return []
     if (!sight.answered) {
-      const text = `${sight.silence ?? 'no answer'}: what depends on it will be held. See: filo doctor`
+      const text = `${sight.silence}: what depends on it will be held. See: filo doctor`
       return [{ kind: 'no-answer', host, text }]
     }
     if (sight.heldBy === undefined) return []
@@ -102,8 +102,9 @@ function hostProblems(plan: Plan, { hosts }: Sights): PlanProblem[] {
 
 function instanceProblems(plan: Plan, steps: readonly StepForecast[], sights: Sights): PlanProblem[] {
   const seen = new Set<InstanceName>()
+  const left = leftToTheirBoots(plan)
   return plan.steps.flatMap((step, index): PlanProblem[] => {
-    if (step.kind === 'hook') return []
+    if (!isServiceStep(step)) return []
     const instance = instanceName(step.service, step.host)
     const isNew = !seen.has(instance)
     seen.add(instance)
@@ -114,22 +115,40 @@ function instanceProblems(plan: Plan, steps: readonly StepForecast[], sights: Si
       instance,
       text,
     })
-    if (steps[index]!.kind === 'hold') return [problem('hold', notAsAsked(step, steps[index]!))]
+    if (step.kind === 'prove' && steps[index]!.kind === 'hold') {
+      return [problem('hold', notAsAsked(step, steps[index]!))]
+    }
     if (!isNew || sight === undefined || !sights.hosts.get(step.host)?.answered) return []
+    if (sight.observation === undefined) return [problem('unknown-service', sight.silence)]
     const { observation, definition } = sight
-    if (observation === undefined)
-      return [problem('unknown-service', sight.silence ?? 'not known to its agent')]
     if (definition !== plan.services[step.service]!.definition) {
       const text = `the agent of ${step.host} has another definition. Write it anew: filo agent-config ${step.host}`
       return [problem('definition', text)]
     }
-    const warnings = (observation.warnings ?? []).map((text) => problem('warning', text))
     const { state, detail } = observation
+    const told = [...(observation.warnings ?? []), ...(left.has(instance) ? [leftToItsBoot(state)] : [])]
+    const warnings = told.map((text) => problem('warning', text))
     return state === 'missing' || state === 'unknown' ? [problem(state, detail), ...warnings] : warnings
   })
 }
 
-function notAsAsked(step: Step, { now }: StepForecast): string {
-  const goal = step.kind === 'prove' ? step.goal : undefined
+/** What the plan stops and does not start again although it boots its host. */
+function leftToTheirBoots({ steps }: Plan): ReadonlySet<InstanceName> {
+  const booting = new Set(steps.flatMap((step) => (step.kind === 'reboot' ? step.host : [])))
+  const left = new Set<InstanceName>()
+  for (const step of steps) {
+    if (!isServiceStep(step) || !booting.has(step.host)) continue
+    const name = instanceName(step.service, step.host)
+    if (step.kind === 'stop') left.add(name)
+    else left.delete(name)
+  }
+  return left
+}
+
+function leftToItsBoot(state: Observation['state']): string {
+  return `it is ${state}, so the plan does not start it again; where it is enabled, it comes up with the boot all the same`
+}
+
+function notAsAsked({ goal }: Step & { kind: 'prove' }, { now }: StepForecast): string {
   return `it is ${now}, the plan needs it ${goal} and leaves it alone: the run would hold here`
 }

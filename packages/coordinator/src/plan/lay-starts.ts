@@ -1,14 +1,20 @@
 import type { Topology } from '../fleet/topology.ts'
 import type { Draft, Laid, Ref } from './draft.ts'
+import type { Turn } from './turns.ts'
 
 // P2. A start waits for the starts, or proofs, of what the instance needs.
 
 export interface StartOrder {
+  readonly turns: Iterable<Turn>
   readonly roles: (instance: number) => 'start' | 'prove' | 'none'
-  /** What a start waits for besides: in a restart, its own stop. */
+  /** What a start waits for besides: in a restart its own stop, in a reboot that of its host. */
   readonly before: (instance: number) => Ref | undefined
+  /** What must have ended besides: in a restart, stops that wait for its own. */
+  readonly after: (instance: number) => readonly Ref[]
   /** The proof that an instance runs, where `needs` are what it stands on itself. */
   readonly prove: (instance: number, needs: readonly Ref[]) => Laid
+  /** Lays the reboot of a host, where `needs` are what its services stand on elsewhere. */
+  readonly reboot: (host: string, needs: readonly Ref[]) => void
 }
 
 /** Adds the starts to the draft, and gives starts and proofs by instance. */
@@ -19,7 +25,12 @@ export function layStarts(draft: Draft, topology: Topology, order: StartOrder): 
   const gates = new Map<number, Ref | undefined>()
   const orderGates = new Map<number, Ref | undefined>()
 
-  for (const instance of instances.keys()) {
+  for (const turn of order.turns) {
+    if (turn.kind === 'host') {
+      order.reboot(turn.host, gatesOf(turn.needs))
+      continue
+    }
+    const { instance } = turn
     const role = order.roles(instance)
     if (role === 'none') continue
     const needs = provenBelow(instance)
@@ -32,11 +43,16 @@ export function layStarts(draft: Draft, topology: Topology, order: StartOrder): 
   function start(instance: number, below: readonly Ref[]): Laid {
     const before = order.before(instance)
     const needs = before === undefined ? below : [before, ...below]
-    return draft.act('start', instance, { needs, follows: endedBelow(instance) })
+    const follows = [...endedBelow(instance), ...order.after(instance)]
+    return draft.act('start', instance, { needs, follows })
   }
 
   function provenBelow(node: number): Ref[] {
-    return [...topology.needs.of(node)].map(gateOf).filter((ref) => ref !== undefined)
+    return gatesOf(topology.needs.of(node))
+  }
+
+  function gatesOf(nodes: Iterable<number>): Ref[] {
+    return [...nodes].map(gateOf).filter((ref) => ref !== undefined)
   }
 
   function gateOf(node: number): Ref | undefined {
@@ -57,6 +73,6 @@ export function layStarts(draft: Draft, topology: Topology, order: StartOrder): 
   }
 
   function endedOf(instance: number): readonly Ref[] {
-    return order.roles(instance) === 'start' ? (laid.get(instance)?.ended ?? []) : []
+    return order.roles(instance) === 'start' ? laid.get(instance)!.ended : []
   }
 }

@@ -74,7 +74,7 @@ export function layStops(
   /** P3: `order` only orders steps that both are in the plan. */
   function endedAbove(node: number): Ref[] {
     const direct = [...topology.followedBy.of(node)].flatMap((dependent) =>
-      stopping.has(dependent) ? (laid.get(dependent)?.ended ?? []) : [],
+      stopping.has(dependent) ? laid.get(dependent)!.ended : [],
     )
     const joins = [...topology.neededBy.of(node)].filter((above) => above >= instances.length)
     return [...direct, ...joins.map(orderGateOf).filter((ref) => ref !== undefined)]

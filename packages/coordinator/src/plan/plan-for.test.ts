@@ -260,6 +260,23 @@ test('a restart starts again exactly those that were running', () => {
   expect(steps.filter((step) => step.startsWith('stop'))).toHaveLength(4)
 })
 
+test('a restart asks nothing of what is only needed by something that was down and stays so', () => {
+  const spread = topologyOf(`
+  spool: { hosts: [mail1, mail2], lsb: spool }
+  mta: { hosts: [mail1, mail2], lsb: mta, enough: 1, needs: { service: spool, scope: same-host } }
+  web: { hosts: web1, lsb: web, needs: mta }
+`)
+  const states = { 'mta@mail2': 'stopped', 'spool@mail2': 'stopped' } as const
+  expect(show(plan(spread, 'restart mta', { states }))).toMatchInlineSnapshot(`
+    "prove spool@mail1 running
+    stop web@web1 needs prove spool@mail1 running
+    stop mta@mail2 needs stop web@web1, prove spool@mail1 running
+    stop mta@mail1 needs stop web@web1, prove spool@mail1 running
+    start mta@mail1 needs stop mta@mail1, prove spool@mail1 running
+    start web@web1 needs stop web@web1, start mta@mail1 follows all of (stop mta@mail1, stop mta@mail2)"
+  `)
+})
+
 test('a restart is refused by whatever is unknown, missing or silent', () => {
   const states = { 'mta@mail1': 'unknown', 'mta@mail2': 'missing' } as const
   expect(plan(lists, 'restart sympa', { states })).toMatchInlineSnapshot(`
@@ -327,6 +344,218 @@ test('a plan that would stop the broker it runs over is refused with the way out
   expect(plan(buildTopology(local.fleet), 'stop').kind).toBe('plan')
 })
 
+test('a plan that would stop the store of the run itself is refused, whatever the broker', () => {
+  const storing = topologyOf(`
+  postgres: { hosts: db1, systemd: postgresql, carries: [broker, store] }
+`)
+  expect(plan(storing, 'stop')).toMatchObject({
+    kind: 'refused',
+    reasons: [
+      expect.stringContaining('postgres@db1 carries the broker'),
+      expect.stringContaining('postgres@db1 carries the store: stopping it would take the record of the run'),
+    ],
+  })
+})
+
+test('a reboot stops all on the host and all that needs it, boots the host, and starts again what was running', () => {
+  const states = { 'mta@mail2': 'stopped' } as const
+  expect(show(plan(lists, 'reboot app1', { states }))).toMatchInlineSnapshot(`
+    "prove database@db1 running
+    stop wwsympa@web1 needs prove database@db1 running
+    stop mta@mail2 needs prove database@db1 running follows stop wwsympa@web1
+    stop mta@mail1 needs prove database@db1 running follows stop wwsympa@web1
+    stop sympa@app1 needs stop mta@mail1, stop mta@mail2, stop wwsympa@web1, prove database@db1 running
+    reboot app1 needs stop sympa@app1, prove database@db1 running follows all of (stop wwsympa@web1, stop mta@mail2, stop mta@mail1, stop sympa@app1)
+    start sympa@app1 needs reboot app1, prove database@db1 running
+    start mta@mail1 needs stop mta@mail1, start sympa@app1
+    start wwsympa@web1 needs stop wwsympa@web1, start sympa@app1 follows start mta@mail1
+    after_start wwsympa@web1 needs start wwsympa@web1"
+  `)
+})
+
+test('what is kept goes down with its host', () => {
+  expect(show(plan(lists, 'reboot web1'))).toMatchInlineSnapshot(`
+    "prove database@db1 running
+    prove sympa@app1 running
+    stop nginx@web1 needs all of (prove database@db1 running, prove sympa@app1 running)
+    stop wwsympa@web1 needs stop nginx@web1, all of (prove database@db1 running, prove sympa@app1 running)
+    reboot web1 needs stop nginx@web1, stop wwsympa@web1, prove sympa@app1 running follows all of (stop nginx@web1, stop wwsympa@web1)
+    start wwsympa@web1 needs reboot web1, prove sympa@app1 running
+    after_start wwsympa@web1 needs start wwsympa@web1, reboot web1
+    start nginx@web1 needs reboot web1, all of (start wwsympa@web1, after_start wwsympa@web1)"
+  `)
+})
+
+test('of several hosts one is rebooted after what its services need elsewhere has been started again', () => {
+  expect(show(plan(lists, 'reboot @app1 db*'))).toMatchInlineSnapshot(`
+    "stop wwsympa@web1
+    stop mta@mail2 follows stop wwsympa@web1
+    stop mta@mail1 follows stop wwsympa@web1
+    stop sympa@app1 needs stop mta@mail1, stop mta@mail2, stop wwsympa@web1
+    stop database@db1 needs stop sympa@app1
+    reboot db1 needs stop database@db1 follows all of (stop wwsympa@web1, stop mta@mail2, stop mta@mail1, stop sympa@app1, stop database@db1)
+    start database@db1 needs reboot db1
+    reboot app1 needs stop sympa@app1, start database@db1 follows all of (stop wwsympa@web1, stop mta@mail2, stop mta@mail1, stop sympa@app1, stop database@db1)
+    start sympa@app1 needs reboot app1, start database@db1
+    start mta@mail1 needs stop mta@mail1, start sympa@app1
+    start mta@mail2 needs stop mta@mail2, start sympa@app1
+    start wwsympa@web1 needs stop wwsympa@web1, start sympa@app1 follows all of (start mta@mail1, start mta@mail2)
+    after_start wwsympa@web1 needs start wwsympa@web1"
+  `)
+})
+
+test('hosts whose services stand on each other go down together', () => {
+  const crossed = topologyOf(`
+  low: { hosts: db1, lsb: low }
+  middle: { hosts: app1, lsb: middle, needs: low }
+  high: { hosts: db1, lsb: high, needs: middle }
+`)
+  expect(show(plan(crossed, 'reboot db1 app1'))).toMatchInlineSnapshot(`
+    "stop high@db1
+    stop middle@app1 needs stop high@db1
+    stop low@db1 needs stop middle@app1
+    reboot db1 needs stop high@db1, stop low@db1 follows all of (stop high@db1, stop middle@app1, stop low@db1)
+    reboot app1 needs stop middle@app1 follows all of (stop high@db1, stop middle@app1, stop low@db1)
+    start low@db1 needs reboot db1
+    start middle@app1 needs reboot app1, start low@db1
+    start high@db1 needs reboot db1, start middle@app1"
+  `)
+})
+
+test('hooks on a host that is rebooted run before it goes down, or once it is up', () => {
+  const hooked = topologyOf(`
+  db: { hosts: db1, lsb: db }
+  app:
+    hosts: app1
+    lsb: app
+    needs: db
+    hooks:
+      after_stop: { run: [/bin/tidy], host: mail1 }
+      before_start: { run: [/bin/warm], host: mail1 }
+`)
+  expect(show(plan(hooked, 'reboot db1 mail1'))).toMatchInlineSnapshot(`
+    "stop app@app1
+    after_stop app@app1 on mail1 needs stop app@app1
+    stop db@db1 needs all of (stop app@app1, after_stop app@app1 on mail1)
+    reboot db1 needs stop db@db1 follows all of (stop app@app1, after_stop app@app1 on mail1, stop db@db1)
+    start db@db1 needs reboot db1
+    reboot mail1 follows all of (stop app@app1, after_stop app@app1 on mail1, stop db@db1)
+    before_start app@app1 on mail1 needs all of (stop app@app1, after_stop app@app1 on mail1), start db@db1, reboot mail1
+    start app@app1 needs all of (stop app@app1, after_stop app@app1 on mail1), start db@db1, before_start app@app1 on mail1"
+  `)
+})
+
+test('a halt is a reboot without the way back', () => {
+  expect(show(plan(lists, 'halt app1 db1'))).toMatchInlineSnapshot(`
+    "stop wwsympa@web1
+    stop mta@mail2 follows stop wwsympa@web1
+    stop mta@mail1 follows stop wwsympa@web1
+    stop sympa@app1 needs stop mta@mail1, stop mta@mail2, stop wwsympa@web1
+    stop database@db1 needs stop sympa@app1
+    halt db1 needs stop database@db1 follows all of (stop wwsympa@web1, stop mta@mail2, stop mta@mail1, stop sympa@app1, stop database@db1)
+    halt app1 needs stop sympa@app1 follows all of (stop wwsympa@web1, stop mta@mail2, stop mta@mail1, stop sympa@app1, stop database@db1)"
+  `)
+})
+
+test('a host without services is simply rebooted', () => {
+  const idle = topologyOf(`
+  db: { hosts: db1, lsb: db }
+`)
+  expect(show(plan(idle, 'reboot mail1'))).toBe('reboot mail1')
+  expect(show(plan(idle, 'halt mail1'))).toBe('halt mail1')
+})
+
+test('a reboot is refused by what is unknown, and where it would take the broker or this very machine with it', () => {
+  expect(plan(lists, 'reboot app1', { states: { 'mta@mail1': 'unknown' } })).toMatchInlineSnapshot(`
+    {
+      "kind": "refused",
+      "reasons": [
+        "unknown: mta@mail1: a reboot starts again exactly what was running, and nobody can say whether this was; see "filo status"",
+      ],
+    }
+  `)
+  const carrying = topologyOf(`
+  rabbit: { hosts: db1, systemd: rabbitmq-server, carries: broker, keep: true }
+`)
+  expect(plan(carrying, 'reboot db1')).toMatchInlineSnapshot(`
+    {
+      "kind": "refused",
+      "reasons": [
+        "rabbit@db1 carries the broker: stopping it would cut Filo off from every agent in the middle of the run. Leave db1 out, use another broker, or take db1 down by hand, after a stop with a fleet file there that says "broker: local"",
+      ],
+    }
+  `)
+  expect(plan(carrying, 'halt db1').kind).toBe('refused')
+  const local = parseFleet(
+    'fleet: a\nbroker: local\nhosts: { db1: }\nservices: { db: { hosts: db1, lsb: db } }',
+    'filo.yaml',
+  )
+  if (local.kind !== 'fleet') throw new Error('the fleet was refused')
+  expect(plan(buildTopology(local.fleet), 'reboot db1')).toMatchInlineSnapshot(`
+    {
+      "kind": "refused",
+      "reasons": [
+        "db1 is the machine that this command itself runs on: the command would end with it, and could prove nothing. Do it by hand: filo stop @db1, then systemctl reboot; when it is up again, lead that stop back with: filo undo RUN",
+      ],
+    }
+  `)
+  expect(plan(buildTopology(local.fleet), 'halt db1')).toMatchObject({
+    reasons: [expect.stringMatching(/by hand: filo stop @db1, then systemctl poweroff$/)],
+  })
+})
+
+test('only hosts are rebooted, and never all of them because none was named', () => {
+  const words = (command: string) => {
+    const planned = plan(lists, command)
+    return planned.kind === 'nothing' || planned.kind === 'malformed'
+      ? `${planned.kind}: ${planned.reason}`
+      : ''
+  }
+  expect([words('reboot'), words('halt mta'), words('halt mta@mail1'), words('reboot web2')])
+    .toMatchInlineSnapshot(`
+    [
+      "malformed: which host? Nothing selects all of them; there are db1, app1, mail1, mail2, web1",
+      "nothing: no host matches "mta"; "mta" is a service, and runs on mail1, mail2",
+      "nothing: no host matches "mta@mail1"; "mta" is a service, and runs on mail1, mail2",
+      "nothing: no host matches "web2"; did you mean "web1"?",
+    ]
+  `)
+})
+
+test('hosts can be chosen by their labels', () => {
+  const labelled = parseFleet(
+    'fleet: a\nbroker: amqp://b\nhosts: { a1: { labels: { role: web } }, a2: { labels: { role: web } }, b1: }\nservices: { web: { hosts: [a1, a2, b1], lsb: web } }',
+    'filo.yaml',
+  )
+  if (labelled.kind !== 'fleet') throw new Error('the fleet was refused')
+  const halted = (selection: string[], labels: string[]) => {
+    const intention: Intention = { verb: 'halt', selection, labels, only: false }
+    const planned = planFor(buildTopology(labelled.fleet), intention, { digest })
+    return planned.kind === 'plan' ? stepsOf(planned).filter((step) => step.startsWith('halt')) : planned.kind
+  }
+  expect(halted([], ['role=web'])).toEqual(['halt a1', 'halt a2'])
+  expect(halted(['a1', 'b1'], ['role=web'])).toEqual(['halt a1'])
+  expect(halted(['b1'], ['role=web'])).toBe('nothing')
+  expect(halted(['b1'], ['web'])).toBe('malformed')
+})
+
+test('every step of a reboot says why it is there', () => {
+  const accept = accepted(plan(lists, 'reboot web1'))
+  expect(accept.steps.map((step, index) => `${stepName(step)}: ${explain(accept, index)[0]}`))
+    .toMatchInlineSnapshot(`
+    [
+      "prove database@db1: sympa@app1 needs it. It is left alone, so it must run.",
+      "prove sympa@app1: wwsympa@web1 needs it. It is left alone, so it must run.",
+      "stop nginx@web1: It is on web1, which is to reboot.",
+      "stop wwsympa@web1: It is on web1, which is to reboot.",
+      "reboot web1: It was named.",
+      "start wwsympa@web1: It is running, so the reboot starts it again.",
+      "after_start wwsympa@web1: A hook of wwsympa@web1; it only runs if "start wwsympa@web1" has something to do.",
+      "start nginx@web1: It is running, so the reboot starts it again.",
+    ]
+  `)
+})
+
 test('a stage needs all of the stage before, and can be selected', () => {
   const staged = topologyOf(
     `
@@ -369,12 +598,14 @@ test('what matches nothing is no plan', () => {
     reason: 'nothing matches "sypma"; did you mean "sympa"?',
   })
   expect(plan(lists, 'stop @@').kind).toBe('malformed')
+  const intention: Intention = { verb: 'restart', selection: ['sypma'], labels: [], only: false }
+  expect(instancesToObserve(lists, intention)).toEqual([])
 })
 
 test('the way back from a stop starts exactly what it stopped, and proves what that needs', () => {
   const effects = [
-    { kind: 'stop', instance: 'mta@mail2' },
-    { kind: 'stop', instance: 'mta@mail1' },
+    { kind: 'stop', instance: 'mta@mail2', isChange: true },
+    { kind: 'stop', instance: 'mta@mail1', isChange: true },
   ] as const
   const undo = undoIntention('r20261120-030000-abcd', effects)
   if (undo.kind !== 'intention') throw new Error('there is nothing to undo')
@@ -395,16 +626,20 @@ test('the way back from a stop starts exactly what it stopped, and proves what t
 
 test('the way back from a restart that failed half way starts what it did not start again', () => {
   const undo = undoIntention('r20261120-030000-abcd', [
-    { kind: 'stop', instance: 'wwsympa@web1' },
-    { kind: 'stop', instance: 'sympa@app1' },
-    { kind: 'start', instance: 'sympa@app1' },
+    { kind: 'stop', instance: 'wwsympa@web1', isChange: true },
+    { kind: 'stop', instance: 'sympa@app1', isChange: true },
+    { kind: 'start', instance: 'sympa@app1', isChange: true },
   ])
   expect(undo).toMatchObject({ intention: { verb: 'start', selection: ['wwsympa@web1'] } })
   expect(undoIntention('r20261120-030000-abcd', [])).toEqual({ kind: 'nothing' })
+  const already = [{ kind: 'stop', instance: 'sympa@app1', isChange: false }] as const
+  expect(undoIntention('r20261120-030000-abcd', already)).toEqual({ kind: 'nothing' })
 })
 
 test('the way back from a start stops what it started', () => {
-  const undo = undoIntention('r20261120-030000-abcd', [{ kind: 'start', instance: 'nginx@web1' }])
+  const undo = undoIntention('r20261120-030000-abcd', [
+    { kind: 'start', instance: 'nginx@web1', isChange: true },
+  ])
   if (undo.kind !== 'intention') throw new Error('there is nothing to undo')
   expect(show(planFor(lists, undo.intention, { digest }))).toBe('stop nginx@web1')
 })
@@ -487,4 +722,22 @@ test('every step says why it is there and what it waits for', () => {
       It was selected.
       It waits until 1 of these is proven: start mta@mail1, start mta@mail2."
   `)
+})
+
+test('what a step waits for through several joins is said once, and how many of some are enough', () => {
+  const staged = topologyOf(
+    `
+  mta: { hosts: [mail1, mail2, app1], lsb: mta, enough: 2 }
+  db: { hosts: db1, lsb: db }
+  cache: { hosts: [db1, web1], lsb: cache, needs: db }
+  web: { hosts: web1, lsb: web, needs: [cache, mta] }
+`,
+    'stages: [{ back: [db, cache] }, { front: web }]',
+  )
+  const start = accepted(plan(staged, 'start'))
+  expect(explain(start, start.steps.length - 1)).toEqual([
+    'The whole fleet was selected.',
+    'It waits until this is proven: start cache@db1, start cache@web1, start db@db1.',
+    'It waits until 2 of these are proven: start mta@mail1, start mta@mail2, start mta@app1.',
+  ])
 })

@@ -7,8 +7,8 @@ import * as z from 'zod'
 
 /** What an operator wants. */
 export const Intention = z.strictObject({
-  verb: z.enum(['start', 'stop', 'restart']),
-  /** As typed; empty means the whole fleet. */
+  verb: z.enum(['start', 'stop', 'restart', 'reboot', 'halt']),
+  /** As typed; empty means the whole fleet. For `reboot` and `halt` they are hosts. */
   selection: z.array(z.string()),
   labels: z.array(z.string()),
   /** Leave out what the selection drags along, and prove it instead (P3). */
@@ -25,8 +25,8 @@ export type Intention = z.infer<typeof Intention>
 const waits = { needs: z.array(z.int().nonnegative()), follows: z.array(z.int().nonnegative()) }
 
 /**
- * The step whose needs brought this one into the plan, or the stop that the start of a restart undoes; absent where
- * the selection did.
+ * The step whose needs brought this one into the plan, or the stop that the start of a restart or reboot undoes; absent
+ * where the selection did.
  */
 const because = { because: z.int().nonnegative().optional() }
 
@@ -56,8 +56,32 @@ export const HookStep = z.strictObject({
   ...because,
 })
 export type HookStep = z.infer<typeof HookStep>
-export const Step = z.discriminatedUnion('kind', [StartStep, StopStep, ProveStep, HookStep])
+/** Ends the present boot of a host: with the next one, or for good. */
+export const HostStep = z.strictObject({
+  kind: z.enum(['reboot', 'halt']),
+  host: Name,
+  /** The digest of the host's power definition. */
+  definition: Sha256,
+  /** How long the host may take until it answers from its next boot, or is gone, milliseconds. */
+  timeoutMs: z.int().positive(),
+  ...waits,
+  ...because,
+})
+export type HostStep = z.infer<typeof HostStep>
+export const Step = z.discriminatedUnion('kind', [StartStep, StopStep, ProveStep, HookStep, HostStep])
 export type Step = z.infer<typeof Step>
+/** A step that is about an instance: where it is to be, or what runs around that. */
+export type InstanceStep = Exclude<Step, HostStep>
+/** A step that asks where an instance is; what it proves opens gates. */
+export type ServiceStep = Exclude<InstanceStep, HookStep>
+
+export function isHostStep(step: Step): step is HostStep {
+  return step.kind === 'reboot' || step.kind === 'halt'
+}
+
+export function isServiceStep(step: Step): step is ServiceStep {
+  return step.kind !== 'hook' && !isHostStep(step)
+}
 
 /**
  * Stands for many: satisfied when `enough` of its inputs are (all of them where it is absent). Its inputs are steps
@@ -89,14 +113,19 @@ export type Plan = z.infer<typeof Plan>
 
 /** How long a state of the service must hold before it counts, milliseconds. */
 export function settleMsOf(plan: Plan, service: string): number {
-  return plan.services[service]?.settleMs ?? 0
+  return plan.services[service]!.settleMs
 }
 
-/** A step as people write it: `stop mta@mail1`. Unique within a plan. */
+/** The hosts that a plan touches. */
+export function hostsOf(plan: Plan): Set<string> {
+  return new Set(plan.steps.map(({ host }) => host))
+}
+
+/** A step as people write it: `stop mta@mail1`, `reboot mail1`. Unique within a plan. */
 export function stepName(step: Step): string {
   if (step.kind === 'hook') {
     const where = step.host === step.of ? '' : ` on ${step.host}`
     return `${step.at} ${step.service}@${step.of}${where}`
   }
-  return `${step.kind} ${step.service}@${step.host}`
+  return isHostStep(step) ? `${step.kind} ${step.host}` : `${step.kind} ${step.service}@${step.host}`
 }

@@ -1,172 +1,27 @@
 import { digest, type InstanceName } from '@filo/protocol'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Service } from '../fleet/fleet.ts'
-import { parseFleet } from '../fleet/parse-fleet.ts'
-import { buildTopology, type Topology } from '../fleet/topology.ts'
-import { instancesToObserve, planFor, type Planned } from './plan-for.ts'
-import { Plan, stepName, type Intention, type Step } from './plan.ts'
+import type { Topology } from '../fleet/topology.ts'
+import { instancesToObserve, planFor } from './plan-for.ts'
+import { isHostStep, Plan, stepName, type Intention, type Step } from './plan.ts'
+import {
+  carryOut,
+  everything,
+  fileOf,
+  intend,
+  isServed,
+  nameOf,
+  namesOf,
+  needsOf,
+  planOf,
+  situations,
+  sketches,
+  someRunning,
+  topologyOf,
+} from './random-fleet.ts'
 
 // What must hold of every plan for every fleet, against the meaning of the fleet file and not against the planner:
 // plans are carried out here in any order that their gates allow, and the fleet is watched while they are.
-
-const hosts = ['h0', 'h1', 'h2', 'h3']
-
-interface Sketch {
-  readonly on: readonly string[]
-  readonly needs: readonly { readonly to: number; readonly sameHost: boolean; readonly order: boolean }[]
-  readonly enough: number
-  readonly keep: boolean
-  readonly hooks: readonly string[]
-}
-
-const sketches: fc.Arbitrary<readonly Sketch[]> = fc.array(
-  fc.record({
-    on: fc.subarray(hosts, { minLength: 1 }),
-    needs: fc.uniqueArray(
-      fc.record({ to: fc.nat(20), sameHost: fc.boolean(), order: fc.nat(4).map((roll) => roll === 0) }),
-      { selector: (need) => need.to, maxLength: 3 },
-    ),
-    enough: fc.nat(4),
-    keep: fc.nat(5).map((roll) => roll === 0),
-    hooks: fc.subarray(['before_stop', 'after_stop', 'before_start', 'after_start'], { maxLength: 2 }),
-  }),
-  { minLength: 1, maxLength: 8 },
-)
-
-/** The file of a sketch: services need only those before them, so there is no cycle. */
-function fileOf(services: readonly Sketch[], stages: boolean): string {
-  const entries = services.map((service, index) => {
-    const targets = index === 0 ? [] : service.needs.map((need) => ({ ...need, to: need.to % index }))
-    const needs = [...new Map(targets.map((need) => [need.to, need])).values()].map((need) => {
-      const near = need.sameHost && service.on.every((host) => services[need.to]!.on.includes(host))
-      return {
-        service: `s${need.to}`,
-        scope: near ? 'same-host' : 'all',
-        strength: need.order ? 'order' : 'hard',
-      }
-    })
-    return {
-      hosts: service.on,
-      lsb: `s${index}`,
-      needs,
-      ...(service.enough > 0 && { enough: Math.min(service.enough, service.on.length) }),
-      keep: service.keep,
-      hooks: Object.fromEntries(service.hooks.map((at) => [at, { run: ['/bin/true'] }])),
-    }
-  })
-  const names = services.map((_, index) => `s${index}`)
-  const half = Math.ceil(names.length / 2)
-  return JSON.stringify({
-    fleet: 'random',
-    broker: 'local',
-    hosts: Object.fromEntries(hosts.map((host) => [host, null])),
-    services: Object.fromEntries(entries.map((entry, index) => [names[index], entry])),
-    ...(stages &&
-      names.length > 1 && { stages: [{ low: names.slice(0, half) }, { high: names.slice(half) }] }),
-  })
-}
-
-function topologyOf(text: string): Topology {
-  const parsed = parseFleet(text, 'filo.yaml')
-  if (parsed.kind !== 'fleet') throw new Error(JSON.stringify(parsed.problems))
-  return buildTopology(parsed.fleet)
-}
-
-/** A fleet, what is selected of it (nothing is all), and dice for everything else that is left to chance. */
-const situations = fc.record({
-  topology: fc
-    .tuple(sketches, fc.boolean())
-    .map(([services, stages]) => topologyOf(fileOf(services, stages))),
-  picks: fc.array(fc.nat(40), { maxLength: 3 }),
-  only: fc.boolean(),
-  dice: fc.infiniteStream(fc.nat(1_000_000)),
-})
-
-function intend(
-  verb: Intention['verb'],
-  topology: Topology,
-  picks: readonly number[],
-  only: boolean,
-): Intention {
-  const { instances } = topology
-  return { verb, selection: picks.map((pick) => instances[pick % instances.length]!.name), labels: [], only }
-}
-
-function planOf(planned: Planned): Plan | undefined {
-  return planned.kind === 'plan' ? planned.plan : undefined
-}
-
-function all(service: Service): Group {
-  const of = service.hosts.map((host): InstanceName => `${service.name}@${host}`)
-  return { of, enough: service.enough ?? of.length }
-}
-
-interface Group {
-  readonly of: InstanceName[]
-  readonly enough: number
-}
-
-/** What `instance` needs, by the fleet file: each group must have `enough` running. */
-function needsOf(topology: Topology, name: InstanceName): Group[] {
-  const { fleet } = topology
-  const [serviceName, host] = name.split('@') as [string, string]
-  const service = fleet.services.get(serviceName)!
-  const own = service.needs
-    .filter((need) => need.strength === 'hard')
-    .map((need): Group =>
-      need.scope === 'same-host'
-        ? { of: [`${need.service}@${host}`], enough: 1 }
-        : all(fleet.services.get(need.service)!),
-    )
-  const stage = fleet.stages.findIndex((each) => each.services.includes(serviceName))
-  const before = stage > 0 ? fleet.stages[stage - 1]!.services : []
-  return [...own, ...before.map((each) => all(fleet.services.get(each)!))]
-}
-
-function isServed(topology: Topology, name: InstanceName, running: ReadonlySet<InstanceName>): boolean {
-  return needsOf(topology, name).every(
-    ({ of, enough }) => of.filter((each) => running.has(each)).length >= enough,
-  )
-}
-
-/**
- * Carries a plan out, one step at a time in an order of the dice's choosing, as far as its proofs let it. Gives what
- * is wrong on the way, and which proofs hold it up.
- */
-function carryOut(
-  plan: Plan,
-  running: Set<InstanceName>,
-  dice: Iterator<number>,
-  faultsOf: (step: Step, name: InstanceName, running: ReadonlySet<InstanceName>) => string[],
-): { faults: string[]; held: string[] } {
-  const faults: string[] = []
-  const held = new Set<number>()
-  const done = new Set<number>()
-  const isMet = (node: number): boolean => {
-    if (node < plan.steps.length) return done.has(node)
-    const { needs, follows, enough } = plan.joins[node - plan.steps.length]!
-    return needs.filter(isMet).length >= (enough ?? needs.length) && follows.every(isMet)
-  }
-  const isOpen = (step: number) => [...plan.steps[step]!.needs, ...plan.steps[step]!.follows].every(isMet)
-  while (done.size + held.size < plan.steps.length) {
-    const open = [...plan.steps.keys()].filter((step) => !done.has(step) && !held.has(step) && isOpen(step))
-    if (open.length === 0) break
-    const index = open[dice.next().value! % open.length]!
-    const step = plan.steps[index]!
-    const name: InstanceName = `${step.service}@${step.host}`
-    if (step.kind === 'prove' && running.has(name) !== (step.goal === 'running')) {
-      held.add(index)
-      continue
-    }
-    faults.push(...faultsOf(step, name, running))
-    if (step.kind === 'stop') running.delete(name)
-    if (step.kind === 'start') running.add(name)
-    done.add(index)
-  }
-  if (held.size === 0 && done.size < plan.steps.length) faults.push('the plan comes to no end')
-  return { faults, held: [...held].map((index) => stepName(plan.steps[index]!)) }
-}
 
 /** Starts without their needs, and what a stop would take from those who are live. */
 function faultsOfStep(topology: Topology, plan: Plan) {
@@ -197,25 +52,6 @@ function standsOn(topology: Topology, name: InstanceName): Set<InstanceName> {
   return found
 }
 
-/** Instances of which some are down, and mostly with them what needs them. */
-function someRunning(topology: Topology, dice: Iterator<number>): Set<InstanceName> {
-  const running = new Set<InstanceName>()
-  for (const { name } of topology.instances) {
-    const roll = dice.next().value! % 12
-    if (roll < 3 || (roll < 11 && !isServed(topology, name, running))) continue
-    running.add(name)
-  }
-  return running
-}
-
-function namesOf(plan: Plan, kind: Step['kind']): string[] {
-  return plan.steps.filter((step) => step.kind === kind).map((step) => `${step.service}@${step.host}`)
-}
-
-function everything(topology: Topology): Set<InstanceName> {
-  return new Set(topology.instances.map((instance) => instance.name))
-}
-
 test('however a stop runs, nothing loses what it needs while it is live, except what is kept', () => {
   fc.assert(
     fc.property(situations, ({ topology, picks, dice }) => {
@@ -235,7 +71,7 @@ test('a stop of a fleet that is partly down takes nothing from what is live eith
       const { faults } = carryOut(plan, someRunning(topology, dice), dice, faultsOfStep(topology, plan))
       expect(faults).toEqual([])
     }),
-    { numRuns: 1_000 },
+    { numRuns: 500 },
   )
 })
 
@@ -267,7 +103,7 @@ test('a restart ends with exactly that running which ran before, or is refused, 
       expect([...running].toSorted()).toEqual([...before].toSorted())
       expect(namesOf(plan, 'start').toSorted()).toEqual(
         namesOf(plan, 'stop')
-          .filter((name) => before.has(name as InstanceName))
+          .filter((name) => before.has(name))
           .toSorted(),
       )
     }),
@@ -288,6 +124,132 @@ test('a restart of a healthy fleet takes nothing from what is live, and starts n
   )
 })
 
+test('a restart starts nothing again while a stop still waits for it to be stopped', () => {
+  fc.assert(
+    fc.property(situations, ({ topology, picks, only }) => {
+      const observations = new Map(
+        [...everything(topology)].map((name) => [name, { state: 'running' as const }]),
+      )
+      const intention = intend('restart', topology, picks, only)
+      const plan = planOf(planFor(topology, intention, { digest, observations }))
+      if (plan === undefined) return
+      const before = reachableFrom(plan)
+      const early = plan.steps.flatMap((step, index) => {
+        if (step.kind !== 'start') return []
+        const own = plan.steps.findIndex((each) => each.kind === 'stop' && nameOf(each) === nameOf(step))
+        return plan.steps.flatMap((stop, at) =>
+          stop.kind === 'stop' && before(at).has(own) && !before(index).has(at)
+            ? [`${stepName(step)} before ${stepName(stop)}`]
+            : [],
+        )
+      })
+      expect(early).toEqual([])
+    }),
+  )
+})
+
+test('a reboot stops all that runs on its hosts, and ends with exactly that running which ran before', () => {
+  fc.assert(
+    fc.property(situations, ({ topology, picks, dice }) => {
+      const running = someRunning(topology, dice)
+      const intention = intend('reboot', topology, picks, false)
+      const observations = new Map(
+        instancesToObserve(topology, intention).map((name) => [
+          name,
+          { state: running.has(name) ? ('running' as const) : ('stopped' as const) },
+        ]),
+      )
+      const plan = planOf(planFor(topology, intention, { digest, observations }))
+      if (plan === undefined) return
+      expect(
+        plan.steps
+          .filter(isHostStep)
+          .map(({ host }) => host)
+          .toSorted(),
+      ).toEqual(intention.selection.toSorted())
+      const before = new Set(running)
+      const { faults, held } = carryOut(plan, running, dice, (step, name, now) =>
+        step.kind === 'start' && !isServed(topology, name, now) ? [`${name} starts without its needs`] : [],
+      )
+      expect(faults).toEqual([])
+      if (held.length > 0) return
+      expect([...running].toSorted()).toEqual([...before].toSorted())
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('a host is rebooted after the start of what its services need on other hosts, unless that waits for the host', () => {
+  fc.assert(
+    fc.property(sketches, fc.array(fc.nat(40), { maxLength: 3 }), (services, picks) => {
+      const single = services.map((service) => ({ ...service, on: service.on.slice(0, 1) }))
+      const topology = topologyOf(fileOf(single, false))
+      const observations = new Map(
+        [...everything(topology)].map((name) => [name, { state: 'running' as const }]),
+      )
+      const plan = planOf(
+        planFor(topology, intend('reboot', topology, picks, false), { digest, observations }),
+      )!
+      const before = reachableFrom(plan)
+      for (const [index, step] of plan.steps.entries()) {
+        if (step.kind !== 'reboot') continue
+        const resident = namesOf(plan, 'start').filter((name) => name.endsWith(`@${step.host}`))
+        const needed = new Set(resident.flatMap((name) => needsOf(topology, name).flatMap(({ of }) => of)))
+        const starts = plan.steps.flatMap((one, at) =>
+          one.kind === 'start' && one.host !== step.host && needed.has(nameOf(one)) ? at : [],
+        )
+        const overtaken = starts.filter(
+          (start) => !before(index).has(start) && !isKnotted(topology, step.host, nameOf(plan.steps[start]!)),
+        )
+        expect(overtaken.map((start) => stepName(plan.steps[start]!))).toEqual([])
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
+
+/** The steps that a step waits for, directly or through others. */
+function reachableFrom(plan: Plan): (step: number) => ReadonlySet<number> {
+  const nodes = [...plan.steps, ...plan.joins]
+  return (step) => {
+    const seen = new Set([step])
+    for (const node of seen)
+      for (const next of [...nodes[node]!.needs, ...nodes[node]!.follows]) seen.add(next)
+    seen.delete(step)
+    return seen
+  }
+}
+
+/** Whether what runs on the host of `name` stands on the host, as well as the other way round. */
+function isKnotted(topology: Topology, host: string, name: InstanceName): boolean {
+  const seen = new Set<string>([name])
+  for (const each of seen) {
+    const [service, place] = each.split('@') as [string, string]
+    if (service !== '') {
+      for (const { of } of needsOf(topology, each as InstanceName)) for (const one of of) seen.add(one)
+      const { needs, hooks } = topology.fleet.services.get(service)!
+      for (const need of needs)
+        for (const on of topology.fleet.services.get(need.service)!.hosts) seen.add(`${need.service}@${on}`)
+      for (const hook of hooks) if (hook.host !== undefined) seen.add(`@${hook.host}`)
+      seen.add(`@${place}`)
+    } else for (const one of topology.instances) if (one.host === place) seen.add(one.name)
+  }
+  return seen.has(`@${host}`)
+}
+
+test('a halt stops all that runs on its hosts and all that needs it, before anything goes down', () => {
+  fc.assert(
+    fc.property(situations, ({ topology, picks, dice }) => {
+      const intention = intend('halt', topology, picks, false)
+      const plan = planOf(planFor(topology, intention, { digest }))!
+      const running = everything(topology)
+      expect(carryOut(plan, running, dice, faultsOfStep(topology, plan))).toEqual({ faults: [], held: [] })
+      expect([...running].filter((name) => intention.selection.includes(name.split('@')[1]!))).toEqual([])
+      expect(namesOf(plan, 'start')).toEqual([])
+    }),
+  )
+})
+
 test('--only acts on what is selected and on nothing else, and proves the same instances that it leaves out', () => {
   fc.assert(
     fc.property(
@@ -303,9 +265,7 @@ test('--only acts on what is selected and on nothing else, and proves the same i
         const acts = namesOf(alone, verb)
         expect(acts.filter((name) => !named.has(name))).toEqual([])
         const goal = verb === 'start' ? 'running' : 'stopped'
-        const proven = alone.steps
-          .filter((step) => step.kind === 'prove' && step.goal === goal)
-          .map((step) => `${step.service}@${step.host}`)
+        const proven = alone.steps.filter((step) => step.kind === 'prove' && step.goal === goal).map(nameOf)
         expect([...acts, ...proven].toSorted()).toEqual(namesOf(whole, verb).toSorted())
       },
     ),
@@ -333,7 +293,13 @@ test('steps stand in an order in which they could be carried out, have names of 
   fc.assert(
     fc.property(
       situations,
-      fc.constantFrom('start' as const, 'stop' as const, 'restart' as const),
+      fc.constantFrom(
+        'start' as const,
+        'stop' as const,
+        'restart' as const,
+        'reboot' as const,
+        'halt' as const,
+      ),
       ({ topology, picks, only }, verb) => {
         const observations = new Map(
           [...everything(topology)].map((name) => [name, { state: 'running' as const }]),
@@ -375,7 +341,7 @@ function pairsOf(plan: Plan): [string, string][] {
     const { needs, follows } = plan.joins[ref - plan.steps.length]!
     return [...needs, ...follows].flatMap(behind)
   }
-  const name = (step: number) => `${plan.steps[step]!.service}@${plan.steps[step]!.host}`
+  const name = (step: number) => nameOf(plan.steps[step]!)
   const pairs = plan.steps.flatMap((step, index) =>
     [...new Set([...step.needs, ...step.follows].flatMap(behind))].map((other): [string, string] => [
       name(index),

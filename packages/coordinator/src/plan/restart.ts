@@ -4,11 +4,14 @@ import type { Topology } from '../fleet/topology.ts'
 import type { Draft, Laid, Ref } from './draft.ts'
 import { layStarts } from './lay-starts.ts'
 import { layStops } from './lay-stops.ts'
+import { Halting } from './halting.ts'
 import { RunningProofs } from './proofs.ts'
 import { includes, startScope, type Scope } from './scope.ts'
+import { turnsOf } from './turns.ts'
 
 // P4. A restart stops the selection and its dependents and starts again exactly those that were running; what
-//     these need besides is proven. What is unknown when the run begins refuses the restart.
+//     these need besides is proven. What is unknown when the run begins refuses the restart. A reboot is a restart of
+//     all that runs on a host, with the boot of the host in the middle of it.
 
 export type States = ReadonlyMap<string, Pick<Observation, 'state'>>
 
@@ -17,19 +20,22 @@ export interface Restart {
   readonly named: ReadonlySet<number>
   readonly stopping: ReadonlySet<number>
   readonly states: States
+  /** The hosts that are rebooted between stops and starts. */
+  readonly hosts: ReadonlySet<string>
 }
 
 /** Adds the steps of a restart, or gives the reasons why there can be none. */
 export function layRestart(draft: Draft, topology: Topology, restart: Restart): string[] {
-  const { scope, named, stopping, states } = restart
-  const reasons = silences(topology, stopping, states)
+  const { scope, named, stopping, states, hosts } = restart
+  const verb = hosts.size > 0 ? 'reboot' : 'restart'
+  const reasons = silences(topology, stopping, states, verb)
   if (reasons.length > 0) return reasons
   const again = wereUp(topology, stopping, states)
   const lacking = unmetNeeds(topology, scope, again)
   if (lacking.length > 0) return lacking
 
   const proofs = new RunningProofs(draft)
-  const needed = startScope(topology, [...again])
+  const needed = startScope(topology, again, (instance) => includes(scope, instance) && !again.has(instance))
   const standing = new Map(
     [...topology.instances.keys()]
       .filter((instance) => includes(needed, instance) && !includes(scope, instance))
@@ -39,10 +45,15 @@ export function layRestart(draft: Draft, topology: Topology, restart: Restart): 
   // Nothing is stopped before all that it will need to start again has been proven to be there.
   const before = draft.all(firstProofs)
   const stops = layStops(draft, topology, { scope, named, stopping, before }, proofs)
+  const halting = new Halting(draft, topology, stops)
   const starts = layStarts(draft, topology, {
+    turns: turnsOf(topology, hosts, (instance) => again.has(instance)),
     roles: (instance) => (again.has(instance) ? 'start' : standing.has(instance) ? 'prove' : 'none'),
-    before: (instance) => stops.get(instance)!.proven,
+    // That a service was stopped is past once its host has booted, which may start it.
+    before: (instance) => draft.rebootOf(topology.instances[instance]!.host) ?? stops.get(instance)!.proven,
+    after: stopsToOutlast(draft, topology, stops),
     prove: (instance, needs) => passOn(standing.get(instance)!, needs),
+    reboot: (host, needs) => halting.lay('reboot', host, needs),
   })
   draft.setReasons(scope.because, stops)
   draft.setReasons(needed.because, starts)
@@ -60,6 +71,39 @@ export function layRestart(draft: Draft, topology: Topology, restart: Restart): 
   }
 }
 
+/**
+ * Gives for an instance what must have stopped, if it will, before the instance starts again. Where some of several are
+ * enough, it could start on those that are back while others have yet to stop, and these wait until it is stopped:
+ * neither would come further. Where all are needed, their own starts come after their stops.
+ */
+function stopsToOutlast(
+  draft: Draft,
+  topology: Topology,
+  stops: ReadonlyMap<number, Laid>,
+): (instance: number) => readonly Ref[] {
+  const { instances, joins, needs } = topology
+  const known = new Map<number, Ref | undefined>()
+  return (instance) => [...needs.of(instance)].flatMap((node) => below(node) ?? [])
+
+  function below(node: number): Ref | undefined {
+    if (!known.has(node)) known.set(node, draft.all(refsOf(node), 'follows'))
+    return known.get(node)
+  }
+
+  function refsOf(node: number): Ref[] {
+    if (node < instances.length && stops.has(node)) return []
+    const members = [...needs.of(node)]
+    const join = joins[node - instances.length]
+    if (join !== undefined && join.enough < join.members) return members.flatMap(stopsOf)
+    return members.flatMap((member) => below(member) ?? [])
+  }
+
+  /** Only of instances some are enough. */
+  function stopsOf(instance: number): readonly Ref[] {
+    return stops.get(instance)?.ended ?? refsOf(instance)
+  }
+}
+
 /** A start that was under way was wanted to run as much as one that had come to its end. */
 function wereUp(topology: Topology, stopping: ReadonlySet<number>, states: States): Set<number> {
   const up = [...stopping].filter((instance) => {
@@ -69,7 +113,12 @@ function wereUp(topology: Topology, stopping: ReadonlySet<number>, states: State
   return new Set(up)
 }
 
-function silences(topology: Topology, stopping: ReadonlySet<number>, states: States): string[] {
+function silences(
+  topology: Topology,
+  stopping: ReadonlySet<number>,
+  states: States,
+  verb: 'restart' | 'reboot',
+): string[] {
   const by = { silent: [] as string[], unknown: [] as string[], missing: [] as string[] }
   for (const instance of stopping) {
     const { name } = topology.instances[instance]!
@@ -77,7 +126,7 @@ function silences(topology: Topology, stopping: ReadonlySet<number>, states: Sta
     if (state === undefined) by.silent.push(name)
     else if (state === 'unknown' || state === 'missing') by[state].push(name)
   }
-  const why = 'a restart starts again exactly what was running, and nobody can say whether this was'
+  const why = `a ${verb} starts again exactly what was running, and nobody can say whether this was`
   const reasons: string[] = []
   if (by.silent.length > 0) reasons.push(`no answer about ${listing(by.silent)}: ${why}; see "filo doctor"`)
   if (by.unknown.length > 0) reasons.push(`unknown: ${listing(by.unknown)}: ${why}; see "filo status"`)

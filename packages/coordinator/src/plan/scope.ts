@@ -58,8 +58,12 @@ export function stopScope(topology: Topology, roots: readonly number[], named: R
   }
 }
 
-/** Everything that `roots` need in order to run. */
-export function startScope(topology: Topology, roots: readonly number[]): Scope {
+/** Everything that `roots` need in order to run, but for what `staysDown`, and what only that needs. */
+export function startScope(
+  topology: Topology,
+  roots: Iterable<number>,
+  staysDown: (instance: number) => boolean = () => false,
+): Scope {
   const { instances, joins, needs } = topology
   const because = new Int32Array(instances.length).fill(outside)
   const seen = new Uint8Array(joins.length)
@@ -68,7 +72,7 @@ export function startScope(topology: Topology, roots: readonly number[]): Scope 
   for (const { node, instance } of queue) {
     for (const needed of needs.of(node)) {
       if (needed < instances.length) {
-        if (because[needed] === outside) include(needed, instance)
+        if (because[needed] === outside && !staysDown(needed)) include(needed, instance)
       } else if (!seen[needed - instances.length]) {
         seen[needed - instances.length] = 1
         queue.push({ node: needed, instance })

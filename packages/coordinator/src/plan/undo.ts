@@ -1,10 +1,12 @@
 import type { InstanceName } from '@filo/protocol'
 import type { Intention } from './plan.ts'
 
-/** A start or stop that took effect: the instance was not already where the step wanted it. */
+/** A start or stop that is done. */
 export interface Effect {
   readonly kind: 'start' | 'stop'
   readonly instance: InstanceName
+  /** Whether it took effect: the instance was not already where the step wanted it. */
+  readonly isChange: boolean
 }
 
 export type Undo =
@@ -13,17 +15,18 @@ export type Undo =
   | { readonly kind: 'nothing' }
 
 /**
- * P5. The way back from a run, given what it changed in the order in which it did: it starts exactly what that run
+ * P5. The way back from a run, given what it did, in that order: it starts exactly what that run
  * stopped and did not start again, or stops exactly what it started. `only`, so that nothing else is touched: what
  * these need must be running, or what needs these stopped, without help.
  */
 export function undoIntention(run: string, effects: readonly Effect[]): Undo {
   const changed = new Map<InstanceName, 'started' | 'stopped'>()
-  for (const { kind, instance } of effects) {
+  for (const { kind, instance, isChange } of effects) {
     const now = kind === 'start' ? 'started' : 'stopped'
-    // What was stopped and is started again is back where it was, and the other way round.
+    // What was stopped and is started again is back where it was, and the other way round; by whomever it was started:
+    // it may have come up with its host.
     if (changed.has(instance) && changed.get(instance) !== now) changed.delete(instance)
-    else changed.set(instance, now)
+    else if (isChange) changed.set(instance, now)
   }
   const stopped = [...changed.keys()].filter((instance) => changed.get(instance) === 'stopped')
   // No verb both leaves something stopped and something started, so that one verb leads back.

@@ -1,5 +1,6 @@
 import { instanceName, type Holder, type Output } from '@filo/protocol'
-import { stepName, type Step } from '../plan/plan.ts'
+import { isHostStep, stepName, type Step } from '../plan/plan.ts'
+import { wasToldToGo } from './hosts.ts'
 import type { HostState, RunState } from './run.ts'
 
 // R12. Of every run that is stuck it is told what is in the way, and why.
@@ -45,7 +46,8 @@ export function blockersOf(state: RunState, isAbandoned: boolean): Blocker[] {
   const hosts = [...state.hosts].flatMap(([host, known]) => blockingHost(state, host, known))
   const all = [...steps, ...hosts]
   // Something has to be the reason: a proof that could not be renewed is one only if nothing else is.
-  const found = all.length > 0 ? all : doubtfulSteps(state, dependents)
+  const doubtful = all.length > 0 ? all : doubtfulSteps(state, dependents)
+  const found = doubtful.length > 0 ? doubtful : stalledSteps(state, dependents)
   return found.toSorted((one, other) => worstFirst.indexOf(one.is) - worstFirst.indexOf(other.is))
 }
 
@@ -62,7 +64,9 @@ function blockingStep(
     return { kind: 'step', name, is: 'unknown', why }
   }
   if (phase === 'waiting' || phase === 'sent' || phase === 'done' || phase === 'waived') return undefined
-  const proof = state.instances.get(instanceName(step.service, step.host))?.proof
+  const proof = isHostStep(step)
+    ? undefined
+    : state.instances.get(instanceName(step.service, step.host))?.proof
   const seenAt = (ending?.observation ?? proof?.observation)?.seenAt
   return {
     kind: 'step',
@@ -76,6 +80,8 @@ function blockingStep(
 
 function blockingHost(state: RunState, host: string, known: HostState): Blocker[] {
   if (known.kind === 'claimed' || known.kind === 'unclaimed') return []
+  // Of a host that was told to go down its own step says what there is to say.
+  if (known.kind === 'silent' && wasToldToGo(state, host)) return []
   const due = dueOn(state, host)
   // A host whose steps are all waived is gone for good, and keeps nobody waiting.
   if (due.length === 0) return []
@@ -84,8 +90,11 @@ function blockingHost(state: RunState, host: string, known: HostState): Blocker[
     .map((index) => nameOf(state, index))
   if (known.kind === 'silent') return [{ kind: 'host', name: host, is: 'silent', why: known.reason, holds }]
   const { kind, holder } = known
-  const by = holder === null ? 'another run' : `${holder.run} of ${holder.operator}`
-  const why = kind === 'refused' ? known.reason : `${by} has taken the host over`
+  const by =
+    holder === null
+      ? 'another run has held the host meanwhile, and has given it back'
+      : `${holder.run} of ${holder.operator} has taken the host over`
+  const why = kind === 'refused' ? known.reason : by
   return [
     {
       kind: 'host',
@@ -117,6 +126,24 @@ function doubtfulSteps(state: RunState, dependents: Dependents): Blocker[] {
     const why = `it was proven, and is now seen ${seen}: ${detail}`
     const holds = dependents.waitingFor(current)
     return [{ kind: 'step', name: nameOf(state, current), is: 'doubtful', why, since: seenAt, holds }]
+  })
+}
+
+/** Steps whose turn had come and that were not sent before the session ended: answers were lost, or came too late. */
+function stalledSteps(state: RunState, dependents: Dependents): Blocker[] {
+  if (state.ended !== 'unresolved' || state.hasNewWaivers) return []
+  return [...state.open].map((index): Blocker => {
+    const isLookedAt = state.plan.steps[index]!.kind === 'prove'
+    const why = isLookedAt
+      ? 'its turn has come, but no answer came in time that says what it does'
+      : 'its turn has come, but what it waits for could not all be seen within the same 10 s: answers were lost, or looking takes too long'
+    return {
+      kind: 'step',
+      name: nameOf(state, index),
+      is: 'doubtful',
+      why,
+      holds: dependents.waitingFor(index),
+    }
   })
 }
 

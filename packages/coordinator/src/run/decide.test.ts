@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import type { HookStep } from '../plan/plan.ts'
 import { actionsPerHost, attemptsPerSession, decide, outcomeOf, proofAgeMs } from './decide.ts'
 import type { FailurePolicy, RunEvent } from './run-event.ts'
+import { fold } from './run.ts'
 import {
   actionOf,
   begun,
@@ -258,6 +259,105 @@ test('a hook after a stop runs only when something was stopped', () => {
   expect(decide(take(begun(plan), sent(0), done(0, plan)), 0)).toMatchObject({ unneeded: [], send: [1] })
 })
 
+test('a hook before a stop that may have begun is finished, whatever is seen of its instance', () => {
+  const plan = planOf([hookOf('before_stop', 1, []), step('stop web@w1', { needs: [0] })])
+  const state = take(begun(plan), saw('running'), sent(0), failed(0), opened(2), claimed('w1'))
+  expect(decide(state, 0)).toMatchObject({ send: [0], unneeded: [] })
+})
+
+test('before its first session and after its last a run does nothing', () => {
+  const nothing = { send: [], observe: [], unneeded: [], end: null }
+  expect(decide(fold(chain, []), 0)).toEqual(nothing)
+  const state = take(begun(chain), { type: 'session-ended', outcome: 'cancelled' })
+  expect(decide(state, 0)).toEqual(nothing)
+})
+
+test('a prove step that is unknown is looked at again for as long as there is patience', () => {
+  const state = begun(planOf([step('prove app@a1')]))
+  take(state, { type: 'unknown', step: 0, reason: 'nobody can say', atMs: 0 })
+  expect(decide(state, 59_999)).toMatchObject({ observe: [0], end: null })
+  expect(decide(state, 60_000)).toMatchObject({ observe: [], end: 'unresolved' })
+})
+
+test('a proof that could not be renewed for too long is not asked for any more, and holds', () => {
+  const state = take(begun(chain), sent(0), done(0, chain))
+  const hidden = proof(seen('unknown', 'unknown'), 11_000)
+  take(state, { type: 'observed', service: 'web', host: 'w1', proof: hidden })
+  expect(decide(state, 70_999)).toMatchObject({ send: [], observe: [0], end: null })
+  expect(decide(state, 71_000)).toMatchObject({ send: [], observe: [], end: 'unresolved' })
+})
+
+test.each<FailurePolicy>(['hold', 'continue'])(
+  'a run that was fenced sends nothing anywhere, and waits for nobody (%s)',
+  (policy) => {
+    const state = take(begun(pair, policy), { type: 'fenced', host: 'a', holder: null })
+    expect(decide(state, 0)).toEqual({ send: [], observe: [], unneeded: [], end: 'refused' })
+  },
+)
+
+test('a host that refuses holds everything, or only what is on it', () => {
+  const refused: RunEvent = { type: 'claim-refused', host: 'a', reason: 'held', holder: null }
+  expect(decide(take(begun(pair), refused), 0)).toMatchObject({ send: [], end: 'refused' })
+  const state = take(begun(pair, 'continue'), refused)
+  expect(decide(state, 0)).toMatchObject({ send: [1], end: null })
+  expect(decide(take(state, sent(1), done(1, pair)), 0)).toMatchObject({ send: [], end: 'refused' })
+})
+
+test('a sealed step is waited for until it may be sent again, and is failed once that was too often', () => {
+  const state = begun(planOf([step('stop one@a')]))
+  for (let attempt = 1; attempt <= attemptsPerSession; attempt++) {
+    expect(decide(state, 1000).send).toEqual([0])
+    take(state, sent(0, attempt))
+    take(state, { type: 'sealed', step: 0, action: actionOf(attempt), reason: 'busy', retryAtMs: 1000 })
+    expect(decide(state, 999).end).toBe(attempt === attemptsPerSession ? 'failed' : null)
+  }
+})
+
+test('a sealed step is not waited for where its host no longer answers', () => {
+  const state = take(begun(pair, 'continue'), sent(0), sent(1), done(1, pair))
+  take(state, { type: 'sealed', step: 0, action: actionOf(1), reason: 'busy', retryAtMs: 1000 })
+  take(state, opened(2, 'continue'), claimed('b'), {
+    type: 'silent',
+    host: 'a',
+    reason: 'no answer',
+    atMs: 0,
+  })
+  expect(decide(state, 0)).toMatchObject({ send: [], end: null })
+  expect(decide(state, 60_000)).toMatchObject({ send: [], end: 'unresolved' })
+})
+
+test('several steps that need the same of several are let through by one proof', () => {
+  const plan = planOf(
+    [
+      step('start mta@m1'),
+      step('start mta@m2'),
+      step('start web@w1', { needs: [4] }),
+      step('start api@w1', { needs: [4] }),
+    ],
+    [{ needs: [0, 1], follows: [], enough: 1 }],
+  )
+  const state = take(begun(plan), sent(0), sent(1), done(0, plan), done(1, plan))
+  expect(decide(state, 1)).toMatchObject({ send: [2, 3], observe: [] })
+  expect(decide(state, 20_000)).toMatchObject({ send: [], observe: [0, 1] })
+})
+
+test('too few of several proofs is a failure if one was refuted, and else unresolved', () => {
+  const proofs = [step('prove mta@m1', {}, 'running'), step('prove mta@m2', {}, 'running')]
+  const plan = planOf(
+    [...proofs, step('stop mta@m3', { needs: [3] })],
+    [{ needs: [0, 1], follows: [], enough: 1 }],
+  )
+  const hidden = (index: number): RunEvent => ({
+    type: 'unknown',
+    step: index,
+    reason: 'nobody can say',
+    atMs: 0,
+  })
+  expect(outcomeOf(take(begun(plan), hidden(0), hidden(1)))).toBe('unresolved')
+  const refuted: RunEvent = { type: 'failed', step: 0, reason: 'it is stopped' }
+  expect(outcomeOf(take(begun(plan), refuted, hidden(1)))).toBe('failed')
+})
+
 test('an interrupted run sends nothing new, waits for what is in flight, and can be resumed', () => {
   const stopping: RunEvent = { type: 'stopping', why: 'interrupted', operator: 'alice@admin1' }
   const state = take(begun(chain), sent(0), stopping)
@@ -297,4 +397,30 @@ test('where one proof has to be asked for again, those that are half gone are as
   take(state, done(1, plan, 0, 1), later)
   expect(decide(state, 8000)).toMatchObject({ send: [2], observe: [] })
   expect(decide(state, proofAgeMs + 1).observe).toEqual([0, 1])
+})
+
+test.each([
+  ['directly', planOf([step('stop a@h1'), step('stop b@h2', { follows: [0] })])],
+  [
+    'through a join',
+    planOf([step('stop a@h1'), step('stop b@h2', { follows: [2] })], [{ needs: [], follows: [0] }]),
+  ],
+])('what follows a failed step %s goes after it has been tried again, not beside it', (_, plan) => {
+  const hosts = ['h1', 'h2'].map(claimed)
+  const state = take(begun(plan), sent(0), failed(0), opened(2), ...hosts)
+  expect(decide(state, 0).send).toEqual([0])
+  take(state, sent(0, 2))
+  expect(decide(state, 0).send).toEqual([])
+  take(state, done(0, plan, 0, 2))
+  expect(decide(state, 0).send).toEqual([1])
+})
+
+test('what a step needs stopped is not looked at again once the run itself has started it', () => {
+  const plan = planOf([
+    step('stop app@a1'),
+    step('stop db@d1', { needs: [0] }),
+    step('start app@a1', { needs: [0] }),
+  ])
+  const state = take(begun(plan), sent(0), done(0, plan), sent(2), done(2, plan, 1))
+  expect(decide(state, 2)).toMatchObject({ send: [], observe: [], end: 'unresolved' })
 })

@@ -1,6 +1,7 @@
-import { instanceName, judge, type Goal } from '@filo/protocol'
-import { settleMsOf, type HookStep, type Step } from '../plan/plan.ts'
-import { dueHosts, goalOf, type HostState, type RunState } from './run.ts'
+import { instanceName, judge, type Goal, type InstanceName } from '@filo/protocol'
+import { isServiceStep, settleMsOf, type HookStep, type ServiceStep, type Plan } from '../plan/plan.ts'
+import { dueHosts } from './hosts.ts'
+import { goalOf, type HostState, type RunState } from './run.ts'
 import type { Proof, RunOutcome } from './run-event.ts'
 
 // R3. A gate opens on proofs only: asked for at most 10 s ago, newer than the last action on that instance, from
@@ -43,6 +44,7 @@ export function decide(state: RunState, nowMs: number): Decision {
       into.observe.add(index)
     }
   }
+  if (state.stopping === null) considerReviews(state, nowMs, into)
   const isIdle = into.send.length + into.unneeded.length + into.observe.size === 0
   const isOver = isIdle && state.inFlight.size === 0 && !isPatient(state, nowMs)
   return { ...into, observe: [...into.observe], end: isOver ? outcomeOf(state) : null }
@@ -60,9 +62,11 @@ function considerOpen(state: RunState, nowMs: number, into: Draft): void {
   // seconds, there would always be one that is too old.
   const young = new Proofs(state, nowMs, proofAgeMs / 2)
   const load = loadByHost(state)
-  for (const index of [...state.open].toSorted((one, other) => one - other)) {
+  const due = [...state.open].filter((index) => isDue(state, index, nowMs) && isOurs(state, index))
+  const again = new Set(due.filter((index) => isTriedAgain(state, index, proofs, nowMs)))
+  for (const index of due.toSorted((one, other) => one - other)) {
     const step = state.plan.steps[index]!
-    if (!isDue(state, index, nowMs) || state.hosts.get(step.host)?.kind !== 'claimed') continue
+    if (step.follows.some((before) => isAmong(state.plan, before, again))) continue
     if (proofs.missingFor(index).length > 0) {
       for (const needed of young.missingFor(index)) {
         if (isWorthAsking(state, needed, nowMs)) into.observe.add(needed)
@@ -76,12 +80,45 @@ function considerOpen(state: RunState, nowMs: number, into: Draft): void {
   }
 }
 
+/** What was proven before its host has booted is seen again, even if nothing rests on it any more. */
+function considerReviews(state: RunState, nowMs: number, into: Draft): void {
+  for (const index of state.reviews) {
+    const { host } = state.plan.steps[index]!
+    if (state.hosts.get(host)?.kind === 'claimed' && isWorthAsking(state, index, nowMs))
+      into.observe.add(index)
+  }
+}
+
+function isOurs(state: RunState, index: number): boolean {
+  return state.hosts.get(state.plan.steps[index]!.host)?.kind === 'claimed'
+}
+
+/** Whether a step has ended only until it is tried again, now: whoever follows it goes after that. */
+function isTriedAgain(state: RunState, index: number, proofs: Proofs, nowMs: number): boolean {
+  const { phase } = state.steps[index]!
+  if (phase !== 'failed' && phase !== 'drifted') return false
+  return proofs.missingFor(index).every((needed) => isWorthAsking(state, needed, nowMs))
+}
+
+/** Whether a step is one of these, or a join rests on one. */
+function isAmong(
+  { steps, joins }: Pick<Plan, 'steps' | 'joins'>,
+  node: number,
+  these: ReadonlySet<number>,
+): boolean {
+  if (these.size === 0 || node < steps.length) return these.has(node)
+  const { needs, follows } = joins[node - steps.length]!
+  return [...needs, ...follows].some((before) => isAmong({ steps, joins }, before, these))
+}
+
 /** Whether anything new may be started at all (R7, and the word of an operator). */
 function mayBegin(state: RunState): boolean {
   if (state.stopping !== null) return false
   for (const host of dueHosts(state)) if (host.kind === 'fenced') return false
   if (state.policy === 'continue') return true
   if (state.troubled.size > 0 || state.unknown.size > 0) return false
+  // What was proven and may be so no more is as good as unknown until it has been seen.
+  if (state.reviews.size > 0) return false
   // Nothing is changed before every host of the plan has answered: a host that is dropped in silence is how a
   // database is stopped under a live application.
   for (const host of dueHosts(state)) if (host.kind !== 'claimed') return false
@@ -99,7 +136,10 @@ function isDue(state: RunState, index: number, nowMs: number): boolean {
 
 /** Whether a step or host that gives no answer may still be asked, and may yet answer. */
 function isPatient(state: RunState, nowMs: number): boolean {
-  for (const index of state.unknown) if (isRecent(state.steps[index]!.unknownAtMs, state, nowMs)) return true
+  for (const index of state.unknown) {
+    const { unknownAtMs, awayUntilMs = nowMs } = state.steps[index]!
+    if (nowMs < awayUntilMs || isRecent(unknownAtMs, state, nowMs)) return true
+  }
   for (const index of state.open) {
     if (!mayBegin(state)) break
     const { phase, attempts, retryAtMs } = state.steps[index]!
@@ -124,8 +164,11 @@ function isRecent(sinceMs: number | undefined, state: RunState, nowMs: number): 
 
 /** Whether a proof that could not be renewed is asked for once more. */
 function isWorthAsking(state: RunState, index: number, nowMs: number): boolean {
-  const step = state.plan.steps[index]!
-  return isRecent(state.instances.get(instanceName(step.service, placeOf(step)))?.doubtSinceMs, state, nowMs)
+  // Whatever has been proven has been seen.
+  const { current, doubtSinceMs } = state.instances.get(instanceProvenBy(state.plan, index))!
+  // What the run itself has taken elsewhere since is not proven by another look.
+  const [newest, asked] = [current!, index].map((one) => goalOf(state.plan.steps[one] as ServiceStep))
+  return newest === asked && isRecent(doubtSinceMs, state, nowMs)
 }
 
 function loadByHost(state: RunState): Map<string, number> {
@@ -139,13 +182,13 @@ function loadByHost(state: RunState): Map<string, number> {
 
 /** A hook runs only when its step has something to do: stopping what is stopped is not announced twice. */
 function considerHook(state: RunState, proofs: Proofs, index: number, hook: HookStep, into: Draft): void {
-  const around = state.plan.steps[hook.around]!
+  const around = state.plan.steps[hook.around] as ServiceStep
   if (hook.at.startsWith('after')) {
     if (state.steps[hook.around]!.mayHaveActed) into.send.push(index)
     else into.unneeded.push(index)
     return
   }
-  const goal = goalOf(around)!
+  const goal = goalOf(around)
   if (state.steps[index]!.mayHaveActed) into.send.push(index)
   else if (!proofs.isFresh(around)) into.observe.add(hook.around)
   else if (proofs.proves(around, goal)) into.unneeded.push(index)
@@ -171,9 +214,9 @@ class Proofs {
     const { plan, steps } = this.#state
     const step = plan.steps[index]!
     const missing = this.#missingAmong(step.needs, undefined)
-    if (step.kind === 'hook' || steps[index]!.action === undefined) return missing
+    if (!isServiceStep(step) || steps[index]!.action === undefined) return missing
     // The start of a restart has been sent: that its own stop left the instance stopped is past.
-    return missing.filter((needed) => !isSameInstance(plan.steps[needed]!, step))
+    return missing.filter((needed) => instanceProvenBy(plan, needed) !== instanceProvenBy(plan, index))
   }
 
   #missingAmong(nodes: readonly number[], enough: number | undefined): readonly number[] {
@@ -201,35 +244,35 @@ class Proofs {
 
   #stands(index: number): boolean {
     const step = this.#state.plan.steps[index]!
+    // A hook that ran has run, a host that has booted has booted, and a waiver asks for no proof.
+    if (!isServiceStep(step) || this.#state.steps[index]!.phase === 'waived') return true
     const goal = goalOf(step)
-    // A hook that ran has run, and a waiver asks for no proof.
-    if (goal === undefined || this.#state.steps[index]!.phase === 'waived') return true
+    // On a host that was halted nothing runs.
+    if (this.#state.gone.has(step.host)) return goal === 'stopped'
     return this.isFresh(step) && this.proves(step, goal)
   }
 
   /** Whether the newest observation of the step's instance is recent and from the life that we talk to. */
-  isFresh(step: Step): boolean {
-    const instance = this.#state.instances.get(instanceName(step.service, placeOf(step)))
-    const host = this.#state.hosts.get(placeOf(step))
+  isFresh(step: ServiceStep): boolean {
+    const instance = this.#state.instances.get(instanceName(step.service, step.host))
+    const host = this.#state.hosts.get(step.host)
     if (instance?.proof === undefined || host?.kind !== 'claimed') return false
     const settleMs = settleMsOf(this.#state.plan, step.service)
     if (this.#nowMs - instance.proof.askedAtMs > this.#ageMs + settleMs) return false
     return isCurrent(instance.proof, host, this.#state.session, instance.lastAction)
   }
 
-  proves(step: Step, goal: Goal): boolean {
-    const proof = this.#state.instances.get(instanceName(step.service, placeOf(step)))?.proof
+  proves(step: ServiceStep, goal: Goal): boolean {
+    const proof = this.#state.instances.get(instanceName(step.service, step.host))?.proof
     const settleMs = settleMsOf(this.#state.plan, step.service)
     return proof !== undefined && judge(proof.observation, goal, settleMs) === 'proves'
   }
 }
 
-function isSameInstance(one: Step, other: Step): boolean {
-  return one.service === other.service && placeOf(one) === placeOf(other)
-}
-
-function placeOf(step: Step): string {
-  return step.kind === 'hook' ? step.of : step.host
+/** The instance of a step whose proof may be asked for: of hooks and host steps none is. */
+function instanceProvenBy({ steps }: Plan, index: number): InstanceName {
+  const { service, host } = steps[index] as ServiceStep
+  return instanceName(service, host)
 }
 
 /** R3, apart from its age and from what was seen. */
@@ -250,6 +293,8 @@ export function outcomeOf(state: RunState): RunOutcome {
   if (phases.has('failed') || phases.has('drifted')) return 'failed'
   if (phases.has('unknown') || phases.has('sent')) return 'unresolved'
   if (!phases.has('waiting') && !phases.has('sealed')) {
+    // What was proven of a host that has booted since is not known to hold.
+    if (state.reviews.size > 0) return 'unresolved'
     // A waiver of a proof that others could have stood in for opened a gate all the same.
     return state.steps.some(({ phase }) => phase === 'waived') ? 'waived' : 'succeeded'
   }

@@ -1,10 +1,23 @@
 import type { Ending } from '@filo/protocol'
 import { expect, test } from 'vitest'
+import type { HookStep } from '../plan/plan.ts'
 import { decide } from './decide.ts'
 import { interpretAftermath, interpretEnding, interpretObservation, interpretProof } from './interpret.ts'
+import type { RunEvent } from './run-event.ts'
 import { actionOf, begun, boot, done, incarnation, planOf, proof, seen, sent, step, take } from './scene.ts'
 
 const plan = planOf([step('stop web@w1'), step('stop db@d1', { needs: [0] })])
+const hookAfter: HookStep = {
+  kind: 'hook',
+  at: 'after_stop',
+  of: 'w1',
+  service: 'web',
+  host: 'w1',
+  definition: '0'.repeat(64),
+  around: 0,
+  needs: [],
+  follows: [],
+}
 const answered = { incarnation, boot, answer: 1_000_000, isFromMemory: false }
 
 function ending(outcome: Ending['outcome'], observation = seen('stopped')): Ending {
@@ -51,6 +64,47 @@ test('an action that is overdue or unproven is unknown, not failed', () => {
   }
 })
 
+test('an action that failed or was cut short has failed, with what was seen of it if anything was', () => {
+  for (const outcome of ['failed', 'interrupted'] as const) {
+    const state = take(begun(plan), sent(0))
+    const seenAfter = interpretEnding(state, 0, actionOf(1), ending(outcome), answered, 7)
+    expect(seenAfter).toMatchObject([
+      { type: 'failed', reason: outcome, proof: { observation: seen('stopped') } },
+    ])
+    const { observation: _, ...blind } = ending(outcome)
+    expect(interpretEnding(state, 0, actionOf(1), blind, answered, 7)[0]).not.toHaveProperty('proof')
+  }
+})
+
+test('a hook that ended well has run: it wants nothing to be seen', () => {
+  const hooked = planOf([step('stop web@w1'), { ...hookAfter, needs: [0] }])
+  const state = take(begun(hooked), sent(0), done(0, hooked), sent(1))
+  const { observation: _, ...blind } = ending('changed')
+  expect(interpretEnding(state, 1, actionOf(101), blind, answered, 0)).toMatchObject([
+    { type: 'done', step: 1 },
+  ])
+  expect(interpretAftermath(state, 1, actionOf(101), proof(seen('stopped'), 0))).toEqual([])
+})
+
+test('a step that is unknown stays so when its action is only overdue', () => {
+  const state = take(begun(plan), sent(0))
+  take(state, ...interpretEnding(state, 0, actionOf(1), ending('overdue'), answered, 0))
+  expect(interpretEnding(state, 0, actionOf(1), ending('overdue'), answered, 1)).toEqual([])
+})
+
+test('what became of a waived action is kept beside the waiver, once, and only its last word', () => {
+  const state = take(begun(plan), sent(0))
+  take(state, ...interpretEnding(state, 0, actionOf(1), ending('overdue'), answered, 0))
+  take(state, { type: 'waived', step: 0, operator: 'alice@admin1', reason: 'I looked' })
+  const hear = (action: string, outcome: Ending['outcome']): RunEvent[] =>
+    interpretEnding(state, 0, action, ending(outcome), answered, 1)
+  expect(hear(actionOf(1), 'overdue')).toEqual([])
+  expect(hear(actionOf(9), 'failed')).toEqual([])
+  expect(hear(actionOf(1), 'failed')).toMatchObject([{ type: 'amended', step: 0, action: actionOf(1) }])
+  take(state, ...hear(actionOf(1), 'failed'))
+  expect(hear(actionOf(1), 'changed')).toEqual([])
+})
+
 test('an unknown step learns once why nobody can tell, and stays unknown since the same time', () => {
   const state = take(begun(plan), sent(0))
   take(state, { type: 'unknown', step: 0, action: actionOf(1), reason: 'no answer', atMs: 7 })
@@ -87,6 +141,37 @@ test('a service that comes up again while it is proven stopped has drifted befor
   expect(event).toMatchObject({ type: 'drifted' })
 })
 
+test('an observation of what no step has touched yet, or of one in flight, is only noted', () => {
+  const state = take(begun(plan), sent(0))
+  expect(interpretObservation(state, 'db', 'd1', proof(seen('running'), 1))).toMatchObject([
+    { type: 'observed' },
+  ])
+  expect(interpretObservation(state, 'web', 'w1', proof(seen('running'), 1))).toMatchObject([
+    { type: 'observed' },
+  ])
+})
+
+test('what was proven running and is not ready for longer than a start may take has drifted', () => {
+  const starting = planOf([step('start web@w1')])
+  const state = take(begun(starting), sent(0), done(0, starting))
+  const look = (atMs: number): RunEvent[] => {
+    const events = interpretObservation(state, 'web', 'w1', proof({ ...seen('running'), ready: 'no' }, atMs))
+    take(state, ...events)
+    return events
+  }
+  expect(look(1_000).map(({ type }) => type)).toEqual(['observed'])
+  expect(look(60_999).map(({ type }) => type)).toEqual(['observed'])
+  expect(look(61_000).map(({ type }) => type)).toEqual(['observed', 'drifted'])
+})
+
+test('what cannot be told for long has not drifted: nobody knows', () => {
+  const state = take(begun(plan), sent(0), done(0, plan))
+  const hidden = (atMs: number): RunEvent[] =>
+    interpretObservation(state, 'web', 'w1', proof(seen('unknown', 'unknown'), atMs))
+  take(state, ...hidden(1_000))
+  expect(hidden(99_000).map(({ type }) => type)).toEqual(['observed'])
+})
+
 test('what cannot be seen neither proves nor contradicts', () => {
   const state = take(begun(plan), sent(0), done(0, plan))
   const events = interpretObservation(state, 'web', 'w1', proof(seen('unknown', 'unknown'), 1))
@@ -102,4 +187,31 @@ test.each([
 ])('a prove step whose instance %s', (_, observation, atMs, expected) => {
   const proving = planOf([step('prove app@a1')])
   expect(interpretProof(begun(proving), 0, 0, proof(observation, atMs))).toMatchObject(expected)
+})
+
+test('a prove step that is over, and one that is no prove step, take nothing from an observation', () => {
+  const proving = planOf([step('prove app@a1'), step('stop db@d1', { needs: [0] })])
+  const state = begun(proving)
+  take(state, ...interpretProof(state, 0, 0, proof(seen('stopped'), 0)))
+  expect(interpretProof(state, 0, 0, proof(seen('running'), 1))).toEqual([])
+  expect(interpretProof(state, 1, 0, proof(seen('stopped'), 1))).toEqual([])
+})
+
+test('a prove step becomes unknown once, and may still be proven or refuted', () => {
+  const hidden = proof(seen('unknown', 'unknown'), 0)
+  const state = begun(planOf([step('prove app@a1')]))
+  take(state, ...interpretProof(state, 0, 0, hidden))
+  expect(interpretProof(state, 0, 0, { ...hidden, askedAtMs: 5 })).toEqual([])
+  expect(interpretProof(state, 0, 0, proof(seen('stopped'), 6))).toMatchObject([{ type: 'done' }])
+})
+
+test('a prove step that is to run is given the time of a start', () => {
+  const state = begun(planOf([step('prove app@a1', {}, 'running')]))
+  const slow = (atMs: number): RunEvent[] => interpretProof(state, 0, 0, proof(seen('starting'), atMs))
+  expect([slow(59_999), slow(60_000)]).toMatchObject([[], [{ type: 'failed' }]])
+})
+
+test('what is seen of a step whose action was heard of is nothing to it', () => {
+  const state = take(begun(plan), sent(0))
+  expect(interpretAftermath(state, 0, actionOf(1), proof(seen('stopped'), 1))).toEqual([])
 })

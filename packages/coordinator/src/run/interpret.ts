@@ -1,5 +1,7 @@
 import { instanceName, judge, type Ending } from '@filo/protocol'
-import { settleMsOf, stepName } from '../plan/plan.ts'
+import { isHostStep, isServiceStep, settleMsOf, stepName, type ServiceStep } from '../plan/plan.ts'
+import { isPast } from './hosts.ts'
+import { interpretBooted } from './host-step.ts'
 import { contradicts, goalOf, isNewer, type RunState } from './run.ts'
 import type { Proof, RunEvent } from './run-event.ts'
 
@@ -42,6 +44,10 @@ export function interpretEnding(
     observation: ending.observation,
   }
   const at = { step: index, action }
+  const step = state.plan.steps[index]!
+  if (isHostStep(step) && (ending.outcome === 'changed' || ending.outcome === 'unchanged')) {
+    return interpretBooted(state, index, ending, boot, nowMs)
+  }
   switch (ending.outcome) {
     case 'changed':
     case 'unchanged': {
@@ -85,8 +91,8 @@ function amend(state: RunState, step: number, action: string, ending: Ending): R
 /** Why the agent's word that it is done is not believed; undefined when it is proven. */
 function doubtOf(state: RunState, index: number, proof: Proof | undefined): string | undefined {
   const step = state.plan.steps[index]!
+  if (!isServiceStep(step)) return undefined
   const goal = goalOf(step)
-  if (goal === undefined) return undefined
   if (proof === undefined) return 'the agent reported success without an observation'
   const verdict = judge(proof.observation, goal, settleMsOf(state.plan, step.service))
   return verdict === 'proves' ? undefined : `reported as done, but seen: ${proof.observation.detail}`
@@ -103,14 +109,16 @@ export function interpretObservation(
   if (instance?.proof !== undefined && !isNewer(proof, instance.proof)) return []
   const observed: RunEvent = { type: 'observed', service, host, proof }
   const current = instance?.current
-  if (current === undefined) return [observed]
+  if (current === undefined || isPast(state, current)) return [observed]
   const stepState = state.steps[current]!
-  const step = state.plan.steps[current]!
-  const seen = `${stepName(step)} was proven, but ${service}@${host} is seen ${proof.observation.state}: ${proof.observation.detail}`
+  // Only what is about where an instance is becomes its current step.
+  const step = state.plan.steps[current] as ServiceStep
+  const { state: now, detail } = proof.observation
+  const seen = `${stepName(step)} was proven, but ${service}@${host} is seen ${now}: ${detail}${bootBetween(state, current, proof)}`
   if (stepState.phase === 'done') {
     if (contradicts(state, step, proof))
       return [observed, { type: 'drifted', step: current, reason: seen, proof }]
-    const goal = goalOf(step)!
+    const goal = goalOf(step)
     const settleMs = settleMsOf(state.plan, step.service)
     const isOverdue =
       instance?.doubtSinceMs !== undefined && isOverTime(state, current, instance.doubtSinceMs, proof)
@@ -121,6 +129,15 @@ export function interpretObservation(
   return [observed]
 }
 
+/** What an operator has to know of a host that is no longer in the boot in which a step was proven. */
+function bootBetween(state: RunState, index: number, proof: Proof): string {
+  const { provenIn } = state.steps[index]!
+  if (provenIn === undefined || provenIn === proof.boot) return ''
+  const { host } = state.plan.steps[index]!
+  const seenAt = state.rebooted.get(host)
+  return `; ${host} has rebooted since${seenAt === undefined ? '' : ` (seen at ${seenAt})`}`
+}
+
 /** What an observation makes of a `prove` step that waits for it. */
 export function interpretProof(
   state: RunState,
@@ -129,9 +146,9 @@ export function interpretProof(
   proof: Proof,
 ): RunEvent[] {
   const step = state.plan.steps[index]!
-  const goal = goalOf(step)!
   const { phase } = state.steps[index]!
   if (step.kind !== 'prove' || (phase !== 'waiting' && phase !== 'unknown')) return []
+  const { goal } = step
   const { detail, state: seen } = proof.observation
   switch (judge(proof.observation, goal, settleMsOf(state.plan, step.service))) {
     case 'proves':
@@ -162,10 +179,9 @@ export function interpretProof(
  */
 export function interpretAftermath(state: RunState, index: number, action: string, proof: Proof): RunEvent[] {
   const step = state.plan.steps[index]!
-  const goal = goalOf(step)
-  if (goal === undefined || state.steps[index]!.phase !== 'unknown') return []
+  if (!isServiceStep(step) || state.steps[index]!.phase !== 'unknown') return []
   const { state: seen, detail } = proof.observation
-  switch (judge(proof.observation, goal, settleMsOf(state.plan, step.service))) {
+  switch (judge(proof.observation, goalOf(step), settleMsOf(state.plan, step.service))) {
     case 'proves':
       return [{ type: 'done', step: index, action, outcome: 'observed', reason: detail, proof }]
     case 'contradicts':
@@ -178,8 +194,7 @@ export function interpretAftermath(state: RunState, index: number, action: strin
 
 /** Whether a step's own time limit has passed since a doubt began. */
 function isOverTime(state: RunState, index: number, sinceMs: number, proof: Proof): boolean {
-  const step = state.plan.steps[index]!
-  const service = state.plan.services[step.service]
-  const limitMs = goalOf(step) === 'running' ? service?.startTimeoutMs : service?.stopTimeoutMs
-  return proof.askedAtMs - sinceMs >= (limitMs ?? 0)
+  const step = state.plan.steps[index] as ServiceStep
+  const { startTimeoutMs, stopTimeoutMs } = state.plan.services[step.service]!
+  return proof.askedAtMs - sinceMs >= (goalOf(step) === 'running' ? startTimeoutMs : stopTimeoutMs)
 }

@@ -1,3 +1,4 @@
+import { listing } from '../fleet/listing.ts'
 import { dueOn, hasOthersWaiting, nameOf, type Blocker } from './blockers.ts'
 import type { RunState } from './run.ts'
 import type { RunStanding } from './standing.ts'
@@ -9,48 +10,28 @@ export interface NextCommand {
   readonly purpose: string
 }
 
+/** What the ways out of a run are told by. */
+interface Stuck {
+  readonly run: string
+  readonly state: RunState
+  readonly outcome: RunStanding
+  /** The worst first. */
+  readonly blockers: readonly Blocker[]
+  readonly standingOfRun: (run: string) => RunStanding | undefined
+}
+
 /** What an operator may type next, the likeliest first. */
-export function nextCommands(
-  run: string,
-  state: RunState,
-  outcome: RunStanding,
-  blockers: readonly Blocker[],
-): NextCommand[] {
+export function nextCommands(stuck: Stuck): NextCommand[] {
+  const { run, state, outcome, blockers } = stuck
   if (outcome === 'succeeded' || outcome === 'waived') return []
   if (outcome === 'running') return [{ command: `filo cancel ${run}`, purpose: 'have it send nothing new' }]
-  const [worst] = blockers
-  const next: NextCommand[] = [{ command: `filo resume ${run}`, purpose: purposeOfResume(worst) }]
-  if (worst?.heldBy !== undefined) {
-    next.push({
-      command: `filo resume ${run} --take-over`,
-      purpose: `take ${worst.name} from ${worst.heldBy.run}, if that is known to be over`,
-    })
-  }
-  const blocking = blockers.find(({ kind }) => kind === 'step')
-  // What was in flight when a process died cannot be judged before it has been asked about.
-  if (blocking !== undefined && outcome !== 'interrupted') {
-    next.push({
-      command: `filo waive ${run} "${blocking.name}" --reason …`,
-      purpose: 'count it as done without proof, on your word; then resume',
-    })
-    if (state.policy === 'hold' && hasOthersWaiting(state)) {
-      next.push({
-        command: `filo resume ${run} --continue`,
-        purpose: 'the same, and go on with what does not depend on it',
-      })
-    }
-  }
-  const silent = blockers.find(({ is }) => is === 'silent')
-  if (silent !== undefined) {
-    const due = dueOn(state, silent.name)
-    next.push({
-      command: `filo waive ${run} "${nameOf(state, due[0]!)}" --reason …`,
-      purpose:
-        due.length === 1
-          ? `if ${silent.name} is gone for good; then resume`
-          : `so for each of the ${due.length} on ${silent.name}, if that is gone for good; then resume`,
-    })
-  }
+  const next = [
+    ...freeingHolders(stuck),
+    { command: `filo resume ${run}`, purpose: purposeOfResume(blockers) },
+    ...takingOver(run, blockers),
+    ...aboutSteps(stuck),
+    ...aboutSilence(stuck),
+  ]
   const hasChanged = state.steps.some((step) => step.outcome === 'changed')
   // What is not known to have changed cannot be led back.
   const isSettled = state.inFlight.size === 0 && state.unknown.size === 0
@@ -59,7 +40,75 @@ export function nextCommands(
   return next
 }
 
-function purposeOfResume(worst: Blocker | undefined): string {
+/** A run that stands still and holds hosts of this one is carried on first; one that goes on is looked at. */
+function freeingHolders({ blockers, standingOfRun }: Stuck): NextCommand[] {
+  const held = blockers.filter(
+    ({ is, heldBy }) => heldBy !== undefined && (is === 'refused' || is === 'fenced'),
+  )
+  return [...Map.groupBy(held, ({ heldBy }) => heldBy!.run)].flatMap(([holder, hosts]): NextCommand[] => {
+    const names = listing(
+      hosts.map(({ name }) => name),
+      hostsNamed,
+    )
+    switch (standingOfRun(holder)) {
+      case undefined:
+        return [] // A run of another coordinator: it can only be waited for, or its hosts taken.
+      case 'running':
+        return [{ command: `filo show ${holder}`, purpose: `see how far the run is that holds ${names}` }]
+      case 'succeeded':
+      case 'waived':
+        return []
+      default:
+        return [
+          {
+            command: `filo resume ${holder}`,
+            purpose: `first carry on with the run that holds ${names}: nobody does`,
+          },
+        ]
+    }
+  })
+}
+
+function takingOver(run: string, blockers: readonly Blocker[]): NextCommand[] {
+  const [worst] = blockers
+  if (worst?.heldBy === undefined) return []
+  const purpose = `take ${worst.name} from ${worst.heldBy.run}, if that is known to be over`
+  return [{ command: `filo resume ${run} --take-over`, purpose }]
+}
+
+function aboutSteps({ run, state, outcome, blockers }: Stuck): NextCommand[] {
+  const blocking = blockers.find(({ kind }) => kind === 'step')
+  // What was in flight when a process died cannot be judged before it has been asked about.
+  if (blocking === undefined || outcome === 'interrupted') return []
+  const waive = {
+    command: `filo waive ${run} "${blocking.name}" --reason …`,
+    purpose: 'count it as done without proof, on your word; then resume',
+  }
+  if (state.policy !== 'hold' || !hasOthersWaiting(state)) return [waive]
+  const purpose = 'the same, and go on with what does not depend on it'
+  return [waive, { command: `filo resume ${run} --continue`, purpose }]
+}
+
+/** How many hosts are named in a sentence, and have a line of their own. */
+const hostsNamed = 4
+
+function aboutSilence({ run, state, blockers }: Stuck): NextCommand[] {
+  const silent = blockers.filter(({ is }) => is === 'silent')
+  if (silent.length === 0) return []
+  const waivers = silent.slice(0, hostsNamed).map(({ name }): NextCommand => {
+    const due = dueOn(state, name)
+    const [first] = due
+    const purpose =
+      due.length === 1
+        ? `if ${name} is gone for good; then resume`
+        : `so for each of the ${due.length} on ${name}, if that is gone for good; then resume`
+    return { command: `filo waive ${run} "${nameOf(state, first!)}" --reason …`, purpose }
+  })
+  return [{ command: 'filo doctor', purpose: 'see why they do not answer' }, ...waivers]
+}
+
+function purposeOfResume(blockers: readonly Blocker[]): string {
+  const [worst] = blockers
   switch (worst?.is) {
     case undefined:
       return 'carry on'
@@ -70,12 +119,16 @@ function purposeOfResume(worst: Blocker | undefined): string {
     case 'unknown':
     case 'doubtful':
       return 'ask again what became of it, and carry on'
-    case 'silent':
-      return `carry on, once ${worst.name} answers: is its filo-agent running?`
+    case 'silent': {
+      const silent = blockers.filter(({ is }) => is === 'silent').map(({ name }) => name)
+      return silent.length === 1
+        ? `carry on, once ${silent[0]!} answers: is its filo-agent running?`
+        : `carry on, once all of these answer: ${listing(silent, hostsNamed)}; do their filo-agents run?`
+    }
     case 'fenced':
     case 'refused':
       return worst.heldBy === undefined
         ? `carry on, once ${worst.name} has been put right`
-        : `carry on, once ${worst.heldBy.run} has ended; how it stands: filo show ${worst.heldBy.run}`
+        : `carry on, once ${worst.heldBy.run} of ${worst.heldBy.operator} has ended`
   }
 }

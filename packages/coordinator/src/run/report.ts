@@ -58,10 +58,20 @@ export interface StepReport {
   readonly action?: string
   readonly durationMs?: number
   readonly output?: Output
+  /** Of a reboot or halt that is under way: since when, by wall time. */
+  readonly since?: string
 }
 
-/** @param isOwned whether a process carries the run out now. */
-export function reportOf(ordered: Ordered, state: RunState, isOwned: boolean): RunReport {
+/**
+ * @param isOwned whether a process carries the run out now.
+ * @param standingOfRun how another run stands; undefined for one that this coordinator does not know.
+ */
+export function reportOf(
+  ordered: Ordered,
+  state: RunState,
+  isOwned: boolean,
+  standingOfRun: (run: string) => RunStanding | undefined = () => undefined,
+): RunReport {
   const { run, plan, planHash, operator, orderedAt, reason } = ordered
   const counts = countSteps(state)
   const outcome = standingOf(state, isOwned)
@@ -82,7 +92,7 @@ export function reportOf(ordered: Ordered, state: RunState, isOwned: boolean): R
     counts,
     blockers,
     steps: plan.steps.map((step, index) => reportStep(step, state.steps[index]!)),
-    next: nextCommands(run, state, outcome, blockers),
+    next: nextCommands({ run, state, outcome, blockers, standingOfRun }),
   }
 }
 
@@ -101,6 +111,7 @@ function countSteps(state: RunState): Counts {
 
 function reportStep(step: Step, state: StepState): StepReport {
   const { phase, outcome, reason, action, ending, durationMs = ending?.durationMs } = state
+  const isUnderWay = phase === 'sent' || phase === 'unknown'
   return {
     step: stepName(step),
     phase,
@@ -109,5 +120,6 @@ function reportStep(step: Step, state: StepState): StepReport {
     ...(action !== undefined && { action: action.id }),
     ...(durationMs !== undefined && { durationMs }),
     ...(ending?.output !== undefined && { output: ending.output }),
+    ...(isUnderWay && action?.going && { since: action.going.since }),
   }
 }

@@ -74,6 +74,18 @@ export const Fenced = z.strictObject({
   holder: Holder.nullable(),
 })
 
+/**
+ * A host answers from another boot than before, and no step of this run was to bring that about. What was proven in the
+ * boot that has ended is looked at again.
+ */
+export const Rebooted = z.strictObject({
+  type: z.literal('rebooted'),
+  host: Name,
+  boot: Id,
+  /** The host's wall clock when it answered from there first; only ever printed. */
+  seenAt: z.iso.datetime(),
+})
+
 /** An instance was seen; proves, contradicts or resolves nothing by itself. */
 export const Observed = z.strictObject({
   type: z.literal('observed'),
@@ -92,9 +104,22 @@ export const Sent = z.strictObject({
   ledger: Id,
   /** By the session's clock: what the action will prove was asked for then. */
   atMs: z.number(),
+  /** Of a reboot or halt: the boot that is to end, and wall time, which is only ever printed. */
+  going: z.strictObject({ boot: Id, since: z.iso.datetime() }).optional(),
 })
 
-/** The step's state is proven, or its hook ran, or there was nothing for the hook to do. */
+/**
+ * The agent says that its host goes down: the command for it has ended well. `hasLeft`: and that it has been told to end
+ * itself, which is the last that is heard of it.
+ */
+export const GoingDown = z.strictObject({
+  type: z.literal('going-down'),
+  ...step,
+  action: Id,
+  hasLeft: z.boolean(),
+})
+
+/** The step's state is proven, or its hook ran or had nothing to do, or its host has booted or is gone. */
 export const Done = z.strictObject({
   type: z.literal('done'),
   ...step,
@@ -176,8 +201,10 @@ export const RunEvent = z.discriminatedUnion('type', [
   Silent,
   ClaimRefused,
   Fenced,
+  Rebooted,
   Observed,
   Sent,
+  GoingDown,
   Done,
   Failed,
   Unknown,

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
-import { fold, ImpossibleEvent, isDueHost } from './run.ts'
+import type { HookStep } from '../plan/plan.ts'
+import { isDueHost } from './hosts.ts'
+import { fold, ImpossibleEvent, isNewer } from './run.ts'
 import type { RunEvent } from './run-event.ts'
 import {
   actionOf,
@@ -16,7 +18,18 @@ import {
   take,
 } from './scene.ts'
 
-const plan = planOf([step('stop web@w1'), step('stop db@d1', { needs: [0] })])
+const hook: HookStep = {
+  kind: 'hook',
+  at: 'after_stop',
+  of: 'd1',
+  service: 'db',
+  host: 'd1',
+  definition: '0'.repeat(64),
+  around: 1,
+  needs: [1],
+  follows: [],
+}
+const plan = planOf([step('stop web@w1'), step('stop db@d1', { needs: [0] }), hook])
 const unknown: RunEvent = { type: 'unknown', step: 0, action: actionOf(1), reason: 'silence', atMs: 0 }
 const failed: RunEvent = { type: 'failed', step: 0, action: actionOf(1), reason: 'exit 1' }
 const sealed: RunEvent = { type: 'sealed', step: 0, action: actionOf(1), reason: 'late', retryAtMs: 0 }
@@ -51,6 +64,14 @@ test.each<[string, RunEvent[]]>([
   ['done is not undone by a late failure', [sent(0), done(0, plan), failed]],
   ['failed is not made good by a late success', [sent(0), failed, done(0, plan)]],
   ['what is in flight cannot be waived', [sent(0), waived]],
+  [
+    'a hook that has drifted',
+    [
+      sent(2),
+      { type: 'done', step: 2, action: actionOf(201), outcome: 'changed', reason: 'it ran' },
+      { type: 'drifted', step: 2, reason: 'it ran', proof: proof(seen('running'), 0) },
+    ],
+  ],
   ['a step that is not in the plan', [{ ...waived, step: 7 }]],
   ['a session that does not follow the one before', [opened(5)]],
 ])('%s is an impossible journal', (_, events) => {
@@ -88,7 +109,7 @@ test('a late word about a waived step stands beside the waiver', () => {
     action: actionOf(1),
     ending,
   })
-  expect(state.steps[0]).toMatchObject({ phase: 'waived', reason: 'I looked', ending })
+  expect(state.steps[0]).toMatchObject({ phase: 'waived', reason: 'by alice@admin1: I looked', ending })
 })
 
 test('a host whose every step is waived is no longer asked for', () => {
@@ -107,4 +128,35 @@ test('an older answer does not replace a newer observation', () => {
   })
   const state = take(begun(plan), observe(newer), observe(older))
   expect(state.instances.get('web@w1')!.proof).toEqual(newer)
+})
+
+test('a newer observation is one from a later answer, a later session, or a later question', () => {
+  const base = proof(seen('running'), 100)
+  const other = { ...base, incarnation: ledger, boot: ledger, answer: 1 }
+  expect(isNewer({ ...base, answer: base.answer + 1, askedAtMs: 0 }, base)).toBe(true)
+  expect(isNewer({ ...base, answer: base.answer - 1, askedAtMs: 999 }, base)).toBe(false)
+  // Of another life of its agent the answers are counted anew, and of another session the clock.
+  expect(isNewer({ ...other, session: 2, askedAtMs: 0 }, base)).toBe(true)
+  expect(isNewer({ ...other, session: 1, askedAtMs: 999 }, { ...base, session: 2 })).toBe(false)
+  expect(isNewer({ ...other, askedAtMs: 101 }, base)).toBe(true)
+  expect(isNewer({ ...other, askedAtMs: 99 }, base)).toBe(false)
+})
+
+test('a host is silent since the first question that it did not answer', () => {
+  const state = begun(plan)
+  take(state, { type: 'silent', host: 'w1', reason: 'no answer', atMs: 5 })
+  take(state, { type: 'silent', host: 'w1', reason: 'no agent listens', atMs: 9 })
+  expect(state.hosts.get('w1')).toEqual({ kind: 'silent', reason: 'no agent listens', sinceMs: 5 })
+})
+
+test('a new session looks again at what was only looked at, unless it is proven or waived', () => {
+  const proving = planOf([step('prove a@h'), step('prove b@h'), step('prove c@h')])
+  const state = take(
+    begun(proving),
+    { type: 'failed', step: 0, reason: 'it is running' },
+    { type: 'done', step: 1, outcome: 'observed', reason: 'stopped', proof: proof(seen('stopped'), 0) },
+    { ...waived, step: 2 },
+    opened(2),
+  )
+  expect(state.steps.map(({ phase }) => phase)).toEqual(['waiting', 'done', 'waived'])
 })

@@ -1,7 +1,17 @@
 import { instanceName, judge, type Ending, type Goal, type Holder, type InstanceName } from '@filo/protocol'
-import { settleMsOf, stepName, type Join, type Plan, type Step } from '../plan/plan.ts'
+import {
+  isHostStep,
+  isServiceStep,
+  settleMsOf,
+  stepName,
+  type Plan,
+  type ServiceStep,
+  type Step,
+} from '../plan/plan.ts'
+import { isPast, isStartedByBoot, noteReturn, passHostStep, review, startedAgain } from './hosts.ts'
 import { Gates, type Standing } from './gates.ts'
 import type { FailurePolicy, Proof, RunEvent, RunOutcome, StepEvent } from './run-event.ts'
+import { spareProofs } from './spare.ts'
 
 // R2. A run's state is the fold of its journal, and nothing else.
 // R4. `unknown` is left by an answer, an observation, a seal or a waiver; never by sending the action again.
@@ -18,6 +28,7 @@ const mayFollow: Record<StepEvent['type'], readonly Phase[]> = {
   unknown: ['waiting', 'sent', 'unknown'], // from unknown: for another reason
   sealed: ['sent', 'unknown'],
   running: ['unknown'],
+  'going-down': ['sent', 'unknown'], // changes no phase
   drifted: ['done'],
   waived: ['waiting', 'unknown', 'sealed', 'failed', 'drifted', 'done'], // done: its proof cannot be renewed
   amended: ['done', 'failed', 'sealed', 'drifted', 'waived'],
@@ -46,6 +57,7 @@ export interface StepState {
     readonly ledger: string
     readonly session: number
     readonly atMs: number
+    readonly going?: NonNullable<Extract<RunEvent, { type: 'sent' }>['going']>
   }
   /** Actions of this step in this session; bounds what is sent again after a seal. */
   attempts: number
@@ -61,6 +73,12 @@ export interface StepState {
   unknownAtMs?: number
   /** When a sealed step may be sent again, by the clock of `session`. */
   retryAtMs?: number
+  /** The boot of its host in which it was proven. */
+  provenIn?: string
+  /** Of a host step in flight: what the agent has said of it. */
+  goingDown?: { readonly hasLeft: boolean }
+  /** Of a host step: until when nobody expects an answer of the host, by the clock of `session`. */
+  awayUntilMs?: number
 }
 
 export type HostState =
@@ -93,7 +111,19 @@ export interface RunState {
   readonly hosts: Map<string, HostState>
   /** Steps of each host that are not waived: a host without any is not asked for. */
   readonly dueByHost: Map<string, number>
+  /** The boot that each host last answered from, in whatever session. */
+  readonly boots: Map<string, string>
+  /** Hosts that have booted during the run without being told to: when that was seen. */
+  readonly rebooted: Map<string, string>
+  /** Hosts that a step of the run has halted: they are not asked for any more. */
+  readonly gone: Set<string>
+  /** The reboot or halt of each host that has one. */
+  readonly hostSteps: ReadonlyMap<string, number>
+  /** The stops of instances that the plan also starts. */
+  readonly startedAgain: ReadonlySet<number>
   readonly instances: Map<InstanceName, InstanceState>
+  /** Steps that are done and were proven in a boot that has ended since: to be seen again before the run ends. */
+  readonly reviews: Set<number>
   readonly gates: Gates
   /** Steps whose waits are over and that are not settled: where `decide` looks. */
   readonly open: Set<number>
@@ -108,6 +138,8 @@ export interface RunState {
   patienceMs: number
   stopping: { readonly why: 'cancelled' | 'interrupted'; readonly operator: string } | null
   ended: RunOutcome | null
+  /** Whether an operator has waived a step since: what was in the way may be so no more. */
+  hasNewWaivers: boolean
 }
 
 /** A run of which nothing has happened yet. */
@@ -115,8 +147,10 @@ export function beginning(plan: Plan): RunState {
   const gates = new Gates(plan)
   const hosts = new Map<string, HostState>()
   const dueByHost = new Map<string, number>()
+  const hostSteps = new Map<string, number>()
   const open = new Set<number>()
   plan.steps.forEach((step, index) => {
+    if (isHostStep(step)) hostSteps.set(step.host, index)
     hosts.set(step.host, { kind: 'unclaimed' })
     dueByHost.set(step.host, (dueByHost.get(step.host) ?? 0) + 1)
     if (gates.isOpen(index)) open.add(index)
@@ -132,7 +166,13 @@ export function beginning(plan: Plan): RunState {
     })),
     hosts,
     dueByHost,
+    boots: new Map(),
+    rebooted: new Map(),
+    gone: new Set(),
+    hostSteps,
+    startedAgain: startedAgain(plan),
     instances: new Map(),
+    reviews: new Set(),
     gates,
     open,
     inFlight: new Set(),
@@ -144,6 +184,7 @@ export function beginning(plan: Plan): RunState {
     patienceMs: 0,
     stopping: null,
     ended: null,
+    hasNewWaivers: false,
   }
 }
 
@@ -151,23 +192,6 @@ export function fold(plan: Plan, events: Iterable<RunEvent>): RunState {
   const state = beginning(plan)
   for (const event of events) evolve(state, event)
   return state
-}
-
-/** The `prove` steps that serve nothing but joins which are satisfied by some of their inputs. */
-function spareProofs(plan: Plan): ReadonlySet<number> {
-  const inSome = new Set(plan.joins.flatMap((join) => (isSatisfiedBySome(join) ? join.needs : [])))
-  const wholly = [
-    ...plan.steps.flatMap(({ needs, follows }) => [...needs, ...follows]),
-    ...plan.joins.flatMap((join) =>
-      isSatisfiedBySome(join) ? join.follows : [...join.needs, ...join.follows],
-    ),
-  ]
-  for (const node of wholly) inSome.delete(node)
-  return new Set([...inSome].filter((node) => plan.steps[node]?.kind === 'prove'))
-}
-
-function isSatisfiedBySome({ needs, enough }: Join): boolean {
-  return enough !== undefined && enough < needs.length
 }
 
 /** A journal that does not make sense: damaged, or written by a faulty program. Caught by nobody. */
@@ -186,8 +210,16 @@ export function evolve(state: RunState, event: RunEvent): void {
     case 'claimed': {
       const { grant, ledger, incarnation, boot } = event
       state.hosts.set(event.host, { kind: 'claimed', grant, ledger, incarnation, boot })
+      state.boots.set(event.host, boot)
+      noteReturn(state, event.host, boot)
       return
     }
+    case 'rebooted':
+      state.rebooted.set(event.host, event.seenAt)
+      for (const [name, { current }] of state.instances) {
+        if (name.endsWith(`@${event.host}`)) review(state, current)
+      }
+      return
     case 'silent': {
       const before = state.hosts.get(event.host)
       const sinceMs = before?.kind === 'silent' ? before.sinceMs : event.atMs
@@ -202,7 +234,7 @@ export function evolve(state: RunState, event: RunEvent): void {
       return
     case 'observed':
       keepProof(state, instanceName(event.service, event.host), event.proof)
-      noteDoubt(state, instanceName(event.service, event.host), event.proof)
+      noteSight(state, instanceName(event.service, event.host), event.proof)
       return
     case 'stopping':
       state.stopping = { why: event.why, operator: event.operator }
@@ -224,13 +256,18 @@ function openSession(state: RunState, event: Extract<RunEvent, { type: 'session-
   state.patienceMs = event.patienceMs
   state.stopping = null
   state.ended = null
+  state.hasNewWaivers = false
   state.troubled.clear()
   for (const host of state.hosts.keys()) state.hosts.set(host, { kind: 'unclaimed' })
   for (const instance of state.instances.values()) delete instance.doubtSinceMs
   state.steps.forEach((stepState, index) => {
     stepState.attempts = 0
     delete stepState.retryAtMs
-    if (state.plan.steps[index]!.kind === 'prove') {
+    const step = state.plan.steps[index]!
+    if (isHostStep(step) && (stepState.phase === 'sent' || stepState.phase === 'unknown')) {
+      stepState.awayUntilMs = event.atMs + step.timeoutMs
+    }
+    if (step.kind === 'prove') {
       // What was only looked at is looked at again.
       if (stepState.phase !== 'done' && stepState.phase !== 'waived') enter(state, index, 'waiting')
       return
@@ -267,7 +304,10 @@ function evolveStep(state: RunState, event: StepEvent): void {
         ledger: event.ledger,
         session: state.session,
         atMs: event.atMs,
+        ...(event.going && { going: event.going }),
       }
+      delete stepState.goingDown
+      if (isHostStep(step)) stepState.awayUntilMs = event.atMs + step.timeoutMs
       stepState.attempts += 1
       stepState.hadActed = stepState.mayHaveActed
       stepState.mayHaveActed = true
@@ -275,14 +315,20 @@ function evolveStep(state: RunState, event: StepEvent): void {
       delete stepState.outcome
       delete stepState.reason
       delete stepState.durationMs
-      if (step.kind !== 'hook') instanceOf(state, step).current = event.step
+      if (isServiceStep(step)) instanceOf(state, step).current = event.step
       break
+    case 'going-down':
+      stepState.goingDown = { hasLeft: event.hasLeft }
+      return
     case 'done':
       stepState.outcome = event.outcome
       stepState.reason = event.reason
-      if (event.outcome === 'unchanged') stepState.mayHaveActed = stepState.hadActed
+      if (event.outcome === 'unchanged' && !isStartedByBoot(state, step)) {
+        stepState.mayHaveActed = stepState.hadActed
+      }
       if (event.durationMs !== undefined) stepState.durationMs = event.durationMs
       settle(state, event.step, step, event.proof)
+      if (isHostStep(step)) passHostStep(state, event.step)
       break
     case 'failed':
       stepState.reason = event.reason
@@ -302,11 +348,15 @@ function evolveStep(state: RunState, event: StepEvent): void {
       delete stepState.reason
       break
     case 'drifted':
+      if (!isServiceStep(step))
+        throw new ImpossibleEvent(`${stepName(step)} has proven nothing that could drift`)
       stepState.reason = event.reason
       keepProof(state, instanceName(step.service, step.host), event.proof)
       break
     case 'waived':
-      stepState.reason = event.reason
+      stepState.reason = `by ${event.operator}: ${event.reason}`
+      state.hasNewWaivers = state.ended !== null
+      if (isHostStep(step)) passHostStep(state, event.step)
       state.dueByHost.set(step.host, state.dueByHost.get(step.host)! - 1)
       break
     case 'amended':
@@ -317,7 +367,8 @@ function evolveStep(state: RunState, event: StepEvent): void {
 }
 
 function settle(state: RunState, index: number, step: Step, proof: Proof | undefined): void {
-  if (step.kind === 'hook' || proof === undefined) return
+  if (!isServiceStep(step) || proof === undefined) return
+  state.steps[index]!.provenIn = proof.boot
   const instance = instanceOf(state, step)
   instance.current = index
   delete instance.doubtSinceMs
@@ -331,6 +382,7 @@ function enter(state: RunState, step: number, phase: Phase): void {
   const stepState = state.steps[step]!
   stepState.phase = phase
   stepState.session = state.session
+  state.reviews.delete(step)
   place(state.inFlight, step, phase === 'sent')
   const isSpare = state.spare.has(step)
   place(state.unknown, step, phase === 'unknown' && !isSpare)
@@ -370,13 +422,14 @@ function keepProof(state: RunState, name: InstanceName, proof: Proof): void {
   else if (instance.proof === undefined || isNewer(proof, instance.proof)) instance.proof = proof
 }
 
-/** Keeps since when an instance that the run relies on can be neither proven nor refuted. */
-function noteDoubt(state: RunState, name: InstanceName, proof: Proof): void {
+/** Keeps since when an instance that the run relies on can be neither proven nor refuted, and what is seen again. */
+function noteSight(state: RunState, name: InstanceName, proof: Proof): void {
   const instance = state.instances.get(name)!
-  const step = instance.current === undefined ? undefined : state.plan.steps[instance.current]!
-  const goal = step && goalOf(step)
-  if (step === undefined || goal === undefined) return
-  const verdict = judge(proof.observation, goal, settleMsOf(state.plan, step.service))
+  const { current } = instance
+  const step = current === undefined ? undefined : state.plan.steps[current]!
+  if (current === undefined || step === undefined || !isServiceStep(step) || isPast(state, current)) return
+  const verdict = judge(proof.observation, goalOf(step), settleMsOf(state.plan, step.service))
+  if (verdict === 'proves' && proof.boot === state.boots.get(step.host)) state.reviews.delete(current)
   if (verdict === 'proves' || verdict === 'contradicts') delete instance.doubtSinceMs
   else instance.doubtSinceMs ??= proof.askedAtMs
 }
@@ -388,7 +441,7 @@ export function isNewer(proof: Proof, other: Proof): boolean {
   return proof.askedAtMs > other.askedAtMs
 }
 
-export function instanceOf(state: RunState, step: Step): InstanceState {
+export function instanceOf(state: RunState, step: ServiceStep): InstanceState {
   const name = instanceName(step.service, step.host)
   const known = state.instances.get(name)
   if (known !== undefined) return known
@@ -397,28 +450,16 @@ export function instanceOf(state: RunState, step: Step): InstanceState {
   return fresh
 }
 
-/** The hosts that the run still has to do with: all but those whose every step an operator has waived. */
-export function* dueHosts(state: RunState): Generator<HostState> {
-  for (const [host, known] of state.hosts) if (isDueHost(state, host)) yield known
-}
-
-export function isDueHost(state: RunState, host: string): boolean {
-  return state.dueByHost.get(host)! > 0
-}
-
-/** Where a step wants its instance to be; hooks want nothing. */
-export function goalOf(step: Step): Goal | undefined {
-  if (step.kind === 'start') return 'running'
-  if (step.kind === 'stop') return 'stopped'
-  return step.kind === 'prove' ? step.goal : undefined
+/** Where a step wants its instance to be. */
+export function goalOf(step: ServiceStep): Goal {
+  if (step.kind === 'prove') return step.goal
+  return step.kind === 'start' ? 'running' : 'stopped'
 }
 
 /** Whether the newest observation of a step's instance contradicts what the step had proven. */
-export function contradicts(state: RunState, step: Step, proof: Proof): boolean {
-  const goal = goalOf(step)
+export function contradicts(state: RunState, step: ServiceStep, proof: Proof): boolean {
   const settleMs = settleMsOf(state.plan, step.service)
-  if (goal === undefined) return false
-  if (judge(proof.observation, goal, settleMs) === 'contradicts') return true
+  if (judge(proof.observation, goalOf(step), settleMs) === 'contradicts') return true
   // A service that is on its way is no longer where it was proven to be.
   return proof.observation.state === 'starting' || proof.observation.state === 'stopping'
 }

@@ -1,5 +1,5 @@
 import type { Observation } from '@filo/protocol'
-import type { Plan, Step } from '../plan/plan.ts'
+import { isHostStep, type Plan, type Step } from '../plan/plan.ts'
 import { evolve, fold, type RunState } from './run.ts'
 import type { FailurePolicy, Proof, RunEvent } from './run-event.ts'
 
@@ -11,15 +11,21 @@ export const boot = '22222222-2222-4222-8222-222222222222'
 export const ledger = '33333333-3333-4333-8333-333333333333'
 const coordinator = '44444444-4444-4444-8444-444444444444'
 
-/** A step without waits, `stop mta@mail1`. */
+export const rebootTimeoutMs = 300_000
+
+/** A step without waits, `stop mta@mail1`, `reboot mail1`. */
 export function step(
   name: string,
   waits: Partial<Pick<Step, 'needs' | 'follows'>> = {},
   goal: 'running' | 'stopped' = 'stopped',
 ): Step {
-  const [kind, instance] = name.split(' ') as ['start' | 'stop' | 'prove', string]
-  const [service, host] = instance.split('@') as [string, string]
-  const common = { service, host, needs: [], follows: [], ...waits }
+  const [kind, where] = name.split(' ') as ['start' | 'stop' | 'prove' | 'reboot' | 'halt', string]
+  const waiting = { needs: [], follows: [], ...waits }
+  if (kind === 'reboot' || kind === 'halt') {
+    return { kind, host: where, definition: hash, timeoutMs: rebootTimeoutMs, ...waiting }
+  }
+  const [service, host] = where.split('@') as [string, string]
+  const common = { service, host, ...waiting }
   return kind === 'prove' ? { kind, goal, ...common } : { kind, ...common }
 }
 
@@ -29,7 +35,7 @@ export function planOf(steps: Step[], joins: Plan['joins'] = []): Plan {
     filo: 1,
     fleet: 'test',
     intention: { verb: 'stop', selection: [], labels: [], only: false },
-    services: Object.fromEntries(steps.map((one) => [one.service, service])),
+    services: Object.fromEntries(steps.flatMap((one) => (isHostStep(one) ? [] : [[one.service, service]]))),
     steps,
     joins,
   }

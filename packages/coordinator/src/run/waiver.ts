@@ -1,5 +1,7 @@
+import { listing } from '../fleet/listing.ts'
 import { hint } from '../fleet/problem.ts'
 import { stepName } from '../plan/plan.ts'
+import { waitersOf } from '../plan/waiters.ts'
 import type { RunState } from './run.ts'
 
 /** Whether a step may be waived, with what the operator is told. */
@@ -19,5 +21,8 @@ export function judgeWaiver(state: RunState, name: string): WaiverVerdict {
   }
   if (phase === 'waived') return { kind: 'refused', detail: `"${name}" is waived already` }
   // One that is done may be waived too: its host may be gone for good, and its proof is asked for again.
-  return { kind: 'allowed', step, detail: `"${name}" counts as done, without proof, on your word` }
+  const gates = waitersOf(state.plan, step).filter((index) => state.steps[index]!.phase === 'waiting')
+  const opened = listing(gates.map((index) => `"${names[index]!}"`))
+  const opens = gates.length === 0 ? 'no step waits for it' : `it no longer holds ${opened}`
+  return { kind: 'allowed', step, detail: `"${name}" counts as done, without proof, on your word; ${opens}` }
 }

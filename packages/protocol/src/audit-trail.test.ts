@@ -1,0 +1,98 @@
+import canonicalize from 'canonicalize'
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { AuditEvent } from './audit-event.ts'
+import { AuditLog, auditTables } from './audit-log.ts'
+import { AuditTrail, type Allowance, type AuditDocument } from './audit-trail.ts'
+import { systemClock } from './clock.ts'
+import { Database } from './database.ts'
+import { canonicalJson } from './stored-entry.ts'
+import { aDraft } from './testing-audit.ts'
+
+const source = '/agents/mail1'
+
+function eventsOf(count: number, name = source, heard?: AuditEvent, subject = 'x'): AuditEvent[] {
+  using db = Database.open(':memory:', { schema: { tables: auditTables } })
+  const log = new AuditLog(db, name, systemClock)
+  if (heard !== undefined) log.hear({ source: heard.source, sequence: heard.sequence, hash: heard.hash })
+  const draft = aDraft(subject)
+  return db.transaction(() => log.append(Array.from({ length: count }, () => draft)))
+}
+
+function document(name: string, kind: AuditDocument['kind'], events: readonly AuditEvent[]): AuditDocument {
+  const entries = events.map((event, at) => ({ place: `line ${at + 1}`, text: JSON.stringify(event) }))
+  return { name, kind, entries }
+}
+
+/** What is wrong, in words. */
+function verify(documents: readonly AuditDocument[], allowed: readonly Allowance[] = []): string[] {
+  const trail = new AuditTrail(allowed)
+  for (const each of documents) trail.take(each)
+  return trail.conclude().faults.map(({ document: name, sequence, why }) => `${name} ${sequence}: ${why}`)
+}
+
+test('canonical JSON is that of the library that the writer uses', () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
+      expect(canonicalJson(value)).toBe(canonicalize(value))
+    }),
+  )
+})
+
+test('files that a consumer has rotated are one, in whatever order they are given', () => {
+  const events = eventsOf(9)
+  const files = [events.slice(6), events.slice(0, 4), events.slice(4, 6)]
+  const documents = files.map((part, at) => document(`file ${at}`, 'copy', part))
+  expect(verify(documents)).toEqual([])
+  expect(verify(documents.slice(0, 2))).toEqual([
+    'file 0 1: is missing: number 7 stands where numbers 1 to 6 should',
+    'file 1 5: is missing: number 9 is in file 0. The end was cut off, or has not been delivered yet',
+  ])
+})
+
+test('a chain that ends before an end that was told to another source has lost its end', () => {
+  const events = eventsOf(5)
+  const other = eventsOf(2, '/coordinators/one', events[4])
+  const documents = (kept: number): AuditDocument[] => [
+    document('ledger', 'chain', events.slice(0, kept)),
+    document('journal', 'chain', other),
+  ]
+  expect(verify(documents(5))).toEqual([])
+  expect(verify(documents(3))).toEqual([
+    'ledger 4: is missing: number 5 was told to /coordinators/one at its number 1 (journal, line 1). ' +
+      'The end was cut off; what is left may be written anew',
+  ])
+  expect(verify(documents(0))).toEqual([
+    'ledger 1: is missing: it was told to /coordinators/one at its number 1 (journal, line 1), and there is nothing of it here',
+  ])
+})
+
+test('a chain with another end than was told to another source was written anew', () => {
+  const other = eventsOf(1, '/coordinators/one', eventsOf(5)[4])
+  const anew = eventsOf(6, source, undefined, 'told anew')
+  const [fault] = verify([document('ledger', 'chain', anew), document('journal', 'chain', other)])
+  expect(fault).toMatch(/^ledger 5: is not the one that was told to \/coordinators\/one at its number 1/)
+})
+
+test('what a consumer may do by right is a fault unless it is allowed', () => {
+  const events = eventsOf(6)
+  const [a, b, c, d, e, f] = events as [
+    AuditEvent,
+    AuditEvent,
+    AuditEvent,
+    AuditEvent,
+    AuditEvent,
+    AuditEvent,
+  ]
+  const cases: Record<Allowance, AuditEvent[]> = {
+    beginning: [c, d, e, f],
+    gaps: [a, c, f],
+    repeats: [a, b, c, b, c, d, e, f],
+  }
+  for (const allowance of ['beginning', 'gaps', 'repeats'] as const) {
+    const file = document('file', 'copy', cases[allowance])
+    expect(verify([file]), allowance).toHaveLength(1)
+    expect(verify([file], [allowance]), allowance).toEqual([])
+    expect(verify([{ ...file, kind: 'chain' }], [allowance]), `a chain with ${allowance}`).toHaveLength(1)
+  }
+})

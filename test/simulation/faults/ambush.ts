@@ -1,0 +1,52 @@
+import type { Host } from '../actors/host.ts'
+import type { Scene } from '../scene.ts'
+import { phases, type Phase } from './phases.ts'
+import { faults, type Fault } from './repertoire.ts'
+
+/** A fault that waits for things on some host to come so far. */
+interface Ambush {
+  readonly fault: Fault
+  readonly phase: Phase
+  /** How often it lets things come so far before it strikes. */
+  skips: number
+  readonly delayMs: number
+}
+
+/**
+ * Lays the faults of a play in wait, each for a phase, so that the phases that last for a moment are struck as often as
+ * those that last for minutes. Most plays know only some kinds of faults: where everything goes wrong at once, little
+ * comes so far that anything else could.
+ */
+export function layAmbushes(scene: Scene): void {
+  const { dice } = scene
+  const kinds = faults.filter(() => dice.happens(0.5))
+  const ambushes = Array.from({ length: dice.pick([0, 1, 2, 3, 4, 6, 9]) }, () => layOne(scene, kinds))
+  scene.onPhase = (host, phase) => {
+    for (const [at, ambush] of ambushes.entries()) {
+      if (ambush.phase !== phase) continue
+      ambush.skips -= 1
+      if (ambush.skips >= 0) continue
+      ambushes.splice(at, 1)
+      scene.time.after(ambush.delayMs, () => strike(scene, ambush.fault, host))
+      return
+    }
+  }
+}
+
+function layOne({ dice }: Scene, kinds: readonly Fault[]): Ambush {
+  const phase = dice.pick(phases)
+  const possible = kinds.filter(({ never }) => never?.includes(phase) !== true)
+  return {
+    fault: dice.pick(possible.length > 0 ? possible : faults),
+    phase,
+    skips: dice.pick([0, 0, 0, 1, 2, 4]),
+    delayMs: dice.pick([0, 0, 1, 10, 100, 1000]),
+  }
+}
+
+function strike(scene: Scene, fault: Fault, host: Host): void {
+  const phase = scene.phases.of(host.name)
+  if (fault.never?.includes(phase) === true) return
+  // Counted before it has changed anything.
+  if (fault.strike(scene, host)) scene.count(fault.name, host.name, `${fault.name} (${host.name})`, phase)
+}

@@ -1,0 +1,56 @@
+import type { Host } from '../actors/host.ts'
+import { hostKeys, signerOf, strangerKeys } from '../keys.ts'
+import type { Scene } from '../scene.ts'
+import { makeFrame, type Frame } from '../world/frame.ts'
+
+/**
+ * Whoever has the broker, and the key of one host, makes up a message about another: what the newest command asked for
+ * is answered with the opposite of the truth, or a command is given that no coordinator gave.
+ */
+export function forge(scene: Scene, host: Host): boolean {
+  const { network, dice } = scene
+  const ofHost = network.frames.filter((frame) => frame.host === host.name && frame.from !== undefined)
+  const answer = ofHost.findLast(({ isAnswer, type }) => isAnswer && type !== 'refusal')
+  const command = ofHost.findLast(({ isAnswer, type }) => !isAnswer && (type === 'observe' || type === 'act'))
+  const act = ofHost.findLast(({ type }) => type === 'act')
+  const others = scene.hosts.map((_, at) => at).filter((at) => scene.hosts[at] !== host)
+  const signer = signerOf(dice.happens(0.7) ? hostKeys(dice.pick(others)) : strangerKeys)
+  let made: Frame | undefined
+  if (dice.happens(0.3) && act !== undefined) {
+    made = makeFrame(
+      { agent: host.name },
+      'act',
+      { ...act.body, action: dice.id(), nonce: dice.id() },
+      signer,
+    )
+  } else if (answer !== undefined && command !== undefined) {
+    const coordinator = command.body['coordinator'] as string
+    const body = { ...lie(answer, command), coordinator, inReplyTo: command.hash }
+    made = makeFrame({ coordinator }, typeFor(answer, command), body, signer)
+  }
+  if (made === undefined) return false
+  network.inject(made, dice.between(0, 5))
+  return true
+}
+
+function typeFor(answer: Frame, command: Frame): string {
+  return command.type === 'act' && answer.type === 'result' ? 'result' : answer.type
+}
+
+/** The opposite of what was said. */
+function lie(answer: Frame, command: Frame): Record<string, unknown> {
+  const body = structuredClone(answer.body) as Record<string, unknown>
+  body['answer'] = (body['answer'] as number) + 1
+  for (const sighted of (body['observations'] ?? []) as { observation: Record<string, unknown> }[]) {
+    const isRunning = sighted.observation['state'] === 'running'
+    sighted.observation['state'] = isRunning ? 'stopped' : 'running'
+    sighted.observation['live'] = isRunning ? 'no' : 'yes'
+    sighted.observation['heldMs'] = 3_600_000
+  }
+  if (command.type === 'act' && answer.type === 'result') {
+    for (const key of ['run', 'step', 'action']) body[key] = command.body[key]
+    const ending = body['ending'] as Record<string, unknown>
+    ending['outcome'] = ending['outcome'] === 'changed' ? 'failed' : 'changed'
+  }
+  return body
+}

@@ -1,0 +1,21 @@
+/** A guard taken out of the product. */
+export interface Mutant {
+  /** What the code does without it, in words. */
+  readonly name: string
+  /** What it breaks: R1-R14. */
+  readonly rule: string
+  readonly edits: readonly Edit[]
+}
+
+/** A text that stands exactly once in a file, and what is put in its place. */
+export interface Edit {
+  /** From the root of the repository. */
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+/** One edit in one file. */
+export function mutant(rule: string, name: string, file: string, from: string, to: string): Mutant {
+  return { rule, name, edits: [{ file, from, to }] }
+}

@@ -1,0 +1,167 @@
+import { mutant, type Mutant } from './mutant.ts'
+
+// The pure core of the coordinator without one of its guards.
+
+const runFile = 'packages/coordinator/src/run/run.ts'
+const decideFile = 'packages/coordinator/src/run/decide.ts'
+const interpretFile = 'packages/coordinator/src/run/interpret.ts'
+const waiverFile = 'packages/coordinator/src/run/waiver.ts'
+
+export const mutantsOfRuns: readonly Mutant[] = [
+  mutant(
+    'R3',
+    'proofs never age',
+    decideFile,
+    'if (this.#nowMs - instance.proof.askedAtMs > this.#ageMs + settleMs) return false',
+    '',
+  ),
+  mutant(
+    'R3',
+    'a proof from another process or boot of the host is as good',
+    decideFile,
+    'if (proof.incarnation !== host.incarnation || proof.boot !== host.boot) return false',
+    '',
+  ),
+  mutant(
+    'R3',
+    'a proof of an earlier session is as good',
+    decideFile,
+    'if (proof.session !== session) return false',
+    '',
+  ),
+  mutant(
+    'R3',
+    'of two observations the one that arrives later counts',
+    runFile,
+    'if (proof.incarnation === other.incarnation) return proof.answer > other.answer',
+    'if (proof.incarnation === other.incarnation) return true',
+  ),
+  mutant(
+    'R3',
+    'what is told from memory opens gates',
+    interpretFile,
+    'const askedAtMs = answered.isFromMemory ? longAgoMs : atMs',
+    'const askedAtMs = nowMs',
+  ),
+  mutant(
+    'R3',
+    'a contradiction is no drift',
+    interpretFile,
+    `    if (contradicts(state, step, proof))
+      return [observed, { type: 'drifted', step: current, reason: seen, proof }]
+`,
+    '',
+  ),
+  mutant(
+    'R3',
+    'a waiver opens the gates behind it before its own turn',
+    runFile,
+    "const isEarly = phase === 'waived' && !state.gates.isOpen(step)",
+    'const isEarly = false',
+  ),
+  mutant(
+    'R3',
+    'what failed is proven all the same',
+    runFile,
+    'failed: { met: false, ended: true }',
+    'failed: { met: true, ended: true }',
+  ),
+  mutant(
+    'R3',
+    'what is unknown has ended',
+    runFile,
+    'unknown: { met: false, ended: false }',
+    'unknown: { met: false, ended: true }',
+  ),
+  mutant(
+    'R4',
+    'what is unknown is sent again',
+    runFile,
+    "if (stepState.phase === 'unknown') stepState.unknownAtMs = event.atMs",
+    "if (stepState.phase === 'unknown') enter(state, index, 'waiting')",
+  ),
+  mutant(
+    'R7',
+    'a failure holds nothing',
+    decideFile,
+    'if (state.troubled.size > 0 || state.unknown.size > 0) return false\n  // What was proven',
+    '// What was proven',
+  ),
+  mutant(
+    'R7',
+    'a host that has not answered holds nothing',
+    decideFile,
+    "for (const host of dueHosts(state)) if (host.kind !== 'claimed') return false",
+    '',
+  ),
+  mutant(
+    'R7',
+    'who was told to stop goes on',
+    decideFile,
+    'if (state.stopping !== null) return false\n  for',
+    'for',
+  ),
+  mutant(
+    'R7',
+    'what is in flight is not awaited',
+    decideFile,
+    'const isOver = isIdle && state.inFlight.size === 0 && !isPatient(state, nowMs)',
+    'const isOver = isIdle && !isPatient(state, nowMs)',
+  ),
+  mutant(
+    'R7',
+    'what failed is tried again at once',
+    decideFile,
+    "return (phase === 'failed' || phase === 'drifted') && session < state.session",
+    "return (phase === 'failed' || phase === 'drifted') && session <= state.session",
+  ),
+  mutant(
+    'R8',
+    'who has lost a host goes on with the others',
+    decideFile,
+    "for (const host of dueHosts(state)) if (host.kind === 'fenced') return false",
+    '',
+  ),
+  mutant(
+    'R10',
+    'a drifted step is none the worse for it',
+    decideFile,
+    "if (phases.has('failed') || phases.has('drifted')) return 'failed'",
+    "if (phases.has('failed')) return 'failed'",
+  ),
+  mutant(
+    'R10',
+    'unknown is good enough',
+    decideFile,
+    "if (phases.has('unknown') || phases.has('sent')) return 'unresolved'",
+    '',
+  ),
+  mutant(
+    'R10',
+    'waived is as good as done',
+    decideFile,
+    "return state.steps.some(({ phase }) => phase === 'waived') ? 'waived' : 'succeeded'",
+    "return 'succeeded'",
+  ),
+  mutant(
+    'R10',
+    'a late result rewrites',
+    interpretFile,
+    'if (!isWaitedFor || stepState.action?.id !== action) return',
+    'if (stepState.action?.id !== action) return',
+  ),
+  mutant(
+    'R12',
+    'what is unknown cannot be waived',
+    waiverFile,
+    "if (phase === 'sent') {",
+    "if (phase === 'sent' || phase === 'unknown') {",
+  ),
+  mutant(
+    'R13',
+    'a step is sent as often as it takes',
+    decideFile,
+    'export const attemptsPerSession = 5',
+    'export const attemptsPerSession = 500',
+  ),
+]

@@ -1,0 +1,236 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import type { Dice } from '../../support/dice.ts'
+import { ProcessEnded, type Process } from './process.ts'
+
+// The disk of a machine, at the height of transactions: what SQLite makes of torn and half-written pages is
+// SQLite's own affair, and a transaction that was cut off is there or not.
+
+/** What was written: the kind and columns of a row, as `watch` of its file tells them. */
+export type Row = readonly [kind: string, ...columns: readonly (string | number | null)[]]
+
+/** A row, and the true time at which it was written, as far as the writer had come. */
+export interface TimedRow {
+  readonly row: Row
+  readonly atMs: number
+}
+
+/** How a disk serves those who write. */
+export type Service =
+  | { readonly kind: 'well' }
+  /** No room: nothing is written, and whoever writes is told so. */
+  | { readonly kind: 'full' }
+  /** Takes up to so many milliseconds for each transaction. */
+  | { readonly kind: 'slow'; readonly upToMs: number }
+  /** fsync(2) fails: whoever writes is told so, and nobody knows whether it will be there after a crash. */
+  | { readonly kind: 'failing'; readonly chance: number }
+
+const wellServed: Service = { kind: 'well' }
+
+export class Disk {
+  readonly name: string
+  service: Service = wellServed
+  readonly #dice: Dice
+  readonly #files = new Map<string, File>()
+
+  constructor(name: string, dice: Dice) {
+    this.name = name
+    this.#dice = dice
+  }
+
+  open(path: string): File {
+    let file = this.#files.get(path)
+    if (file === undefined) this.#files.set(path, (file = new File(path, this)))
+    return file
+  }
+
+  remove(path: string): void {
+    this.#files.delete(path)
+  }
+
+  /** A new disk in its place: nothing of the old one is left. */
+  replace(): void {
+    this.close()
+    this.service = wellServed
+  }
+
+  close(): void {
+    for (const file of this.#files.values()) file.close()
+    this.#files.clear()
+  }
+
+  /** What becomes of a transaction that is about to be committed. */
+  fate(): 'stored' | 'refused' | 'doubtful' {
+    if (this.service.kind === 'full') return 'refused'
+    if (this.service.kind === 'failing' && this.#dice.happens(this.service.chance)) return 'doubtful'
+    return 'stored'
+  }
+
+  delayMs(): number {
+    return this.service.kind === 'slow' && this.#dice.happens(0.5)
+      ? this.#dice.between(1, this.service.upToMs)
+      : 0
+  }
+
+  /** Whether a transaction whose fsync failed is found after all by whoever opens the file next. */
+  keepsDoubtful(): boolean {
+    return this.#dice.happens(0.5)
+  }
+}
+
+type Write = readonly [sql: string, values: readonly SQLInputValue[]]
+
+/** A database on a disk: it outlives the processes that have it open. */
+export class File {
+  readonly path: string
+  readonly disk: Disk
+  /** Hears of each transaction's rows when they are on disk. */
+  onCommit: (process: Process, rows: readonly TimedRow[]) => void = () => {}
+  /** SQL that makes its tables tell of rows; laid before its first transaction. */
+  triggers = ''
+  readonly #db = new DatabaseSync(':memory:')
+  readonly #statements = new Map<string, StatementSync>()
+  readonly #defined = new Set<string>()
+  #owner: Process | undefined
+  /** Who writes now, and what the transaction holds. */
+  #writer: Process | undefined
+  #rows: TimedRow[] = []
+  #writes: Write[] = []
+  /** A transaction that could not be synced. */
+  #doubtful: { readonly process: Process; readonly writes: readonly Write[] } | undefined
+
+  constructor(path: string, disk: Disk) {
+    this.path = path
+    this.disk = disk
+    this.#db.function('tell', { varargs: true }, (...columns) => {
+      if (this.#writer !== undefined)
+        this.#rows.push({ row: columns as unknown as Row, atMs: this.#writer.nowMs })
+      return null
+    })
+  }
+
+  /** Whether it is on its disk, and not with one that was lost. */
+  get isThere(): boolean {
+    return this.#db.isOpen
+  }
+
+  define(name: string): void {
+    if (!this.#defined.has(name)) this.#db.function(name, { varargs: true, deterministic: true }, () => 0)
+    this.#defined.add(name)
+  }
+
+  get name(): string {
+    return `${this.disk.name}:${this.path}`
+  }
+
+  get isTransaction(): boolean {
+    return this.#db.isTransaction
+  }
+
+  close(): void {
+    if (this.#db.isOpen) this.#db.close()
+  }
+
+  /** Whether the process has it for itself from now on. */
+  own(process: Process): boolean {
+    if (this.#owner !== undefined && this.#owner !== process && !this.#owner.isOver) return false
+    this.#owner = process
+    return true
+  }
+
+  disown(process: Process): void {
+    if (this.#owner === process) this.#owner = undefined
+  }
+
+  /** Finds out about a transaction that could not be synced before the machine or the process went down. */
+  recover(): void {
+    const doubtful = this.#doubtful
+    this.#doubtful = undefined
+    if (doubtful === undefined || !doubtful.process.isOver || !this.disk.keepsDoubtful()) return
+    this.begin(doubtful.process)
+    for (const [sql, values] of doubtful.writes) this.statement(sql).run(...values)
+    this.#store()
+  }
+
+  /** What a person could read in it. */
+  read(sql: string, ...values: SQLInputValue[]): Record<string, unknown>[] {
+    return this.statement(sql).all(...values)
+  }
+
+  exec(sql: string): void {
+    this.#db.exec(sql)
+    if (this.#writer !== undefined) this.#writes.push([sql, []])
+  }
+
+  /** A statement that writes. Outside of a transaction it is one of its own. */
+  run(sql: string, values: readonly SQLInputValue[]): ReturnType<StatementSync['run']> {
+    this.#note(sql, values)
+    return this.statement(sql).run(...values)
+  }
+
+  get(sql: string, values: readonly SQLInputValue[]): ReturnType<StatementSync['get']> {
+    if (!sql.trimStart().startsWith('select')) this.#note(sql, values)
+    return this.statement(sql).get(...values)
+  }
+
+  #note(sql: string, values: readonly SQLInputValue[]): void {
+    if (this.#writer !== undefined) this.#writes.push([sql, values])
+    else if (!sql.startsWith('insert or ignore') && this.disk.fate() !== 'stored') throw noRoom()
+  }
+
+  statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) this.#statements.set(sql, (statement = this.#db.prepare(sql)))
+    return statement
+  }
+
+  begin(process: Process): void {
+    if (this.triggers !== '') this.#db.exec(this.triggers)
+    this.triggers = ''
+    this.#db.exec('begin immediate')
+    this.#writer = process
+    this.#rows = []
+    this.#writes = []
+  }
+
+  rollback(): void {
+    if (this.#db.isTransaction) this.#db.exec('rollback')
+    this.#writer = undefined
+  }
+
+  /** Throws what SQLite throws, and ProcessEnded where the process ends in it. */
+  commit(process: Process): void {
+    if (process.isOver) throw new ProcessEnded(process.name)
+    if (!process.reaches('commit-before')) {
+      this.rollback()
+      throw new ProcessEnded(process.name)
+    }
+    const delayMs = this.disk.delayMs()
+    if (delayMs > 0) process.waitForDisk(delayMs)
+    const fate = this.disk.fate()
+    if (fate === 'stored') this.#store()
+    else {
+      if (fate === 'doubtful') this.#doubtful = { process, writes: this.#writes }
+      this.rollback()
+      throw fate === 'refused' ? noRoom() : sqliteError(1034, 'disk I/O error')
+    }
+    process.reaches('commit-after')
+  }
+
+  #store(): void {
+    this.#db.exec('commit')
+    this.#doubtful = undefined
+    const process = this.#writer!
+    this.#writer = undefined
+    if (this.#rows.length > 0) this.onCommit(process, this.#rows)
+    this.#rows = []
+  }
+}
+
+function noRoom(): Error {
+  return sqliteError(13, 'database or disk is full')
+}
+
+/** As node:sqlite throws them. */
+export function sqliteError(errcode: number, message: string): Error {
+  return Object.assign(new Error(message), { code: 'ERR_SQLITE_ERROR', errcode })
+}

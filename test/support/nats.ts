@@ -1,0 +1,116 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { freePort } from './free-port.ts'
+import { requireProgram } from './packages.ts'
+import { tempDir } from './temp-dir.ts'
+import { until } from './until.ts'
+
+const bootTimeoutMs = 60_000
+const stopTimeoutMs = 20_000
+
+/** A NATS server of a test's own, on loopback and on a port of its own; gone when disposed, with all it wrote. */
+export interface Nats extends AsyncDisposable {
+  readonly url: string
+  readonly pid: number
+  /** SIGKILL, as a machine that loses power; resolves when it is gone. */
+  kill(): Promise<void>
+  /** SIGSTOP: connections stay open and nothing answers. */
+  freeze(): Promise<void>
+  thaw(): Promise<void>
+  /** An orderly end. */
+  stop(): Promise<void>
+  /** Runs again after `kill` or `stop`, with the same data and port; resolves when it serves. */
+  restart(): Promise<void>
+}
+
+/**
+ * Starts a private NATS server with JetStream: the machine's package, else installed from Debian where root can.
+ * @param settings more of its configuration file, for which see the documentation of nats-server.
+ */
+export async function startNats(settings: readonly string[] = []): Promise<Nats> {
+  const server = await requireProgram('nats-server', 'nats-server')
+  const port = await freePort()
+  const dir = tempDir()
+  const conf = join(dir.path, 'nats.conf')
+  const own = [
+    `listen: "127.0.0.1:${port}"`,
+    `log_file: "${join(dir.path, 'log')}"`,
+    `authorization { user: filo, password: filo }`,
+    `jetstream { store_dir: "${join(dir.path, 'data')}", max_mem: 64MB, max_file: 2GB }`,
+  ]
+  writeFileSync(conf, `${[...own, ...settings].join('\n')}\n`)
+  let child: ChildProcess | undefined
+  /** For a process that ends without disposing: an uncaught error, or a runner that was told to stop. */
+  const leaveNothing = (): void => {
+    child?.kill('SIGKILL')
+    dir[Symbol.dispose]()
+  }
+  process.once('exit', leaveNothing)
+
+  const boot = async (): Promise<void> => {
+    child = spawn(server, ['-c', conf], { cwd: dir.path, stdio: 'ignore' })
+    await until(
+      `NATS to serve on port ${port}`,
+      async () => {
+        if (hasEnded(child)) {
+          throw new Error(
+            `nats-server ended while it started:\n${readFileSync(join(dir.path, 'log'), 'utf8')}`,
+          )
+        }
+        return greets(port)
+      },
+      { timeoutMs: bootTimeoutMs, intervalMs: 20 },
+    )
+  }
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child === undefined || hasEnded(child)) return
+    const ended = once(child, 'exit')
+    child.kill(signal)
+    // A frozen one cannot hear of it.
+    child.kill('SIGCONT')
+    const late = setTimeout(() => child?.kill('SIGKILL'), stopTimeoutMs)
+    await ended
+    clearTimeout(late)
+  }
+  await boot()
+  return {
+    url: `nats://filo:filo@127.0.0.1:${port}`,
+    get pid() {
+      return child!.pid!
+    },
+    kill: () => end('SIGKILL'),
+    freeze: async () => void child?.kill('SIGSTOP'),
+    thaw: async () => void child?.kill('SIGCONT'),
+    stop: () => end('SIGTERM'),
+    async restart() {
+      await end('SIGTERM')
+      await boot()
+    },
+    async [Symbol.asyncDispose]() {
+      process.off('exit', leaveNothing)
+      await end('SIGKILL')
+      dir[Symbol.dispose]()
+    },
+  }
+}
+
+/** A NATS server speaks first: its INFO. */
+function greets(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    const answer = (is: boolean): void => {
+      socket.destroy()
+      resolve(is)
+    }
+    socket.setTimeout(1000, () => answer(false))
+    socket.once('error', () => answer(false))
+    socket.once('data', (bytes) => answer(bytes.toString().startsWith('INFO ')))
+  })
+}
+
+function hasEnded(child: ChildProcess | undefined): boolean {
+  return child === undefined || child.exitCode !== null || child.signalCode !== null
+}
