@@ -39,6 +39,7 @@ export interface LookSeen {
 /** How long a group has between SIGTERM and SIGKILL. */
 const graceMs = 2000
 const vanishMs = 1000
+const askAgainMs = 1000
 
 /** The service managers of a host, as one process of the agent reaches them. */
 export function managersFor(process: Process, around: Surroundings): Managers {
@@ -76,6 +77,11 @@ async function ask(
   verb: 'start' | 'stop',
   act: Act,
 ): Promise<Attempt> {
+  // systemd does not replace a job that is under way; systemctl is asked again until it has ended.
+  while (service.kind === 'systemd' && service.state === (verb === 'start' ? 'stopping' : 'starting')) {
+    await process.clock.sleep(askAgainMs, act.signal).catch(() => {})
+    if (act.signal.aborted) break
+  }
   if (act.signal.aborted) return { accepted: false, detail: 'cut short before it began' }
   const answered = Promise.withResolvers<Attempt>()
   await runScript(process, around, act, (script) => {

@@ -56,6 +56,8 @@ export class Checker {
   readonly #order: Order
   readonly #timeliness: Timeliness
   readonly #effects = new Map<string, { readonly atMs: number; readonly script: Script; count: number }>()
+  /** Of each instance, the ledger that noted what took effect last. */
+  readonly #notedIn = new Map<InstanceName, LedgerBook>()
   readonly #grants = new Map<string, string>()
   readonly #waivers = new Set<string>()
   readonly #files = new Set<File>()
@@ -144,9 +146,14 @@ export class Checker {
     const sentAtMs = sending?.atMs ?? this.#world.time.nowMs
     const cause = { sentAtMs, isWaived: (one: string) => book?.isWaived(one) ?? false }
     const service = this.#world.services.get(instance)!
+    // An agent whose disk was lost cannot know what it began before.
+    const ledger = this.ledgers.get(host)!
+    const isRemembered = this.#notedIn.get(instance) === ledger
+    this.#notedIn.set(instance, ledger)
     if (
       service.isBusy &&
       service.kind === 'systemd' &&
+      isRemembered &&
       service.touchedAtMs < sentAtMs &&
       !cause.isWaived(instance)
     ) {
