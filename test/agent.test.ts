@@ -122,6 +122,7 @@ async function openScene() {
       isRelayed: false,
       boot,
       log: pino({ level: 'silent' }),
+      policyFile: join(dir.path, 'policy.yaml'),
     })
   }
   /** The machine goes down, and comes up in another boot. */
@@ -142,12 +143,14 @@ async function openScene() {
       : []
   const set = (flag: string): void => writeFileSync(join(dir.path, flag), '')
   const clear = (flag: string): void => rmSync(join(dir.path, flag), { force: true })
+  /** The policy of the host, by the hand of its administrator. */
+  const policy = (text: string): void => writeFileSync(join(dir.path, 'policy.yaml'), text)
   const another = async (run: string): Promise<Peer> => {
     const other = await new Peer(transport, definition, keys, run).open()
     trusted.push(other)
     return other
   }
-  return { dir: dir.path, peer, start, end, bootAgain, effects, set, clear, another, definition }
+  return { dir: dir.path, peer, start, end, bootAgain, effects, set, clear, policy, another, definition }
 }
 
 test('an action takes effect once, is proven, and streams what it prints', async () => {
@@ -287,7 +290,7 @@ test('one run at a time acts on a host, and a take-over outranks it', async () =
   set('web.up')
   const mine = await peer.claim()
   const rival = await another('r20260101-000001-othr')
-  const claim = { takeOver: 'no', definitions: [], beacon: await rival.beacon() }
+  const claim = { takeOver: 'no', definitions: [], tasks: [], beacon: await rival.beacon() }
   expect(await rival.ask('claim', claim, 'refusal')).toMatchObject({
     reason: 'claimed',
     holder: { run: peer.run },
@@ -305,7 +308,7 @@ test('one run at a time acts on a host, and a take-over outranks it', async () =
 
 test('a copy of a claim gives the host to nobody, neither after its release nor in a new agent process', async () => {
   const { peer, another, start, end } = await openScene()
-  const claim = { takeOver: 'any', definitions: [], beacon: await peer.beacon() }
+  const claim = { takeOver: 'any', definitions: [], tasks: [], beacon: await peer.beacon() }
   const granted = await peer.ask('claim', claim, 'report')
   const copy = peer.sent.at(-1)!
   await peer.ask('release', { grant: granted.holder!.grant }, 'report')
@@ -331,7 +334,7 @@ test('a host given back while an action goes on is given to nobody else', async 
   await until('the action to begin', () => effects().length === 1)
   await peer.ask('release', { grant: mine.holder!.grant }, 'report')
   const rival = await another('r20260101-000001-othr')
-  const claim = { takeOver: 'no', definitions: [], beacon: await rival.beacon() }
+  const claim = { takeOver: 'no', definitions: [], tasks: [], beacon: await rival.beacon() }
   expect(await rival.ask('claim', claim, 'refusal')).toMatchObject({ reason: 'claimed' })
   await stopping
 })
@@ -359,7 +362,7 @@ test('a grant outlives the agent process, and its number is never given twice', 
   await end()
   await start()
   const rival = await another('r20260101-000001-othr')
-  const claim = { takeOver: 'no', definitions: [], beacon: await rival.beacon() }
+  const claim = { takeOver: 'no', definitions: [], tasks: [], beacon: await rival.beacon() }
   expect(await rival.ask('claim', claim, 'refusal')).toMatchObject({ reason: 'claimed' })
   expect((await peer.claim()).holder!.grant).toBe(mine.holder!.grant)
   await peer.ask('release', { grant: mine.holder!.grant }, 'report')
@@ -539,3 +542,62 @@ test('an agent whose configuration says nothing of power neither reboots nor hal
 function phases({ heard }: Peer): string[] {
   return heard.flatMap((answer) => (answer.type === 'progress' ? [answer.body.phase] : []))
 }
+
+test('a host that is frozen gives itself only to who will change nothing on it', async () => {
+  const { peer, policy } = await openScene()
+  policy('freeze: on\nbecause: the disks are being copied\n')
+  const tasks = [{ verb: 'stop', service: 'web' }]
+  const beacon = await peer.beacon()
+  const claim = { takeOver: 'any', definitions: [], beacon }
+  const refusal = await peer.ask('claim', { ...claim, tasks }, 'refusal')
+  expect(refusal).toMatchObject({ refused: 'claim', reason: 'policy', holder: null })
+  expect(refusal.detail).toMatch(/^frozen by .*policy\.yaml \(the disks are being copied\)$/)
+  const report = await peer.ask('claim', { ...claim, tasks: [], beacon: await peer.beacon() }, 'report')
+  expect(report.holder?.run).toBe(peer.run)
+  expect(report.freeze).toEqual({ until: null, why: refusal.detail })
+})
+
+test('what a policy forbids is not begun, whatever the command says, and never will be', async () => {
+  const { peer, policy, effects, set } = await openScene()
+  set('web.up')
+  const claimed = await peer.claim({ takeOver: 'any' })
+  const action = peer.action('stop', 'web', claimed)
+  const command = peer.seal('act', action)
+  policy('allow: { services: db, operators: "root@*" }')
+  const before = peer.heard.length
+  await peer.deliver(command)
+  const refusal = await peer.next('refusal', before)
+  expect(refusal).toMatchObject({ refused: 'act', reason: 'policy', sealed: true, action: action['action'] })
+  expect(refusal.detail).toContain('does not allow tester@here to stop web')
+  // The host is thawed, and the same command comes again: it was barred for good.
+  policy('')
+  const after = peer.heard.length
+  await peer.deliver(command)
+  expect(await peer.next('refusal', after)).toMatchObject({ reason: 'sealed' })
+  expect(effects()).toEqual([])
+})
+
+test('a freeze forbids a reboot as well, and what has begun before it ends', async () => {
+  const { peer, policy, effects, set } = await openScene()
+  set('web.up')
+  set('web.slow')
+  const claimed = await peer.claim()
+  await peer.deliver(peer.seal('act', peer.action('stop', 'web', claimed)))
+  await until('the script to begin', () => effects().includes('stop web'))
+  policy('freeze: on')
+  expect(await peer.next('result')).toMatchObject({ ending: { outcome: 'changed' } })
+  const reboot = peer.power('reboot', { ...claimed, beacon: await peer.beacon() })
+  expect(await peer.ask('act', reboot, 'refusal')).toMatchObject({ reason: 'policy', sealed: true })
+  expect(effects()).toEqual(['stop web'])
+})
+
+test('a policy that cannot be read forbids everything, and says why', async () => {
+  const { peer, policy, effects, set } = await openScene()
+  set('web.up')
+  const claimed = await peer.claim()
+  policy('freze: on')
+  const refusal = await peer.ask('act', peer.action('stop', 'web', claimed), 'refusal')
+  expect(refusal).toMatchObject({ reason: 'policy', sealed: true })
+  expect(refusal.detail).toMatch(/policy\.yaml cannot be read, so it forbids everything: .*freze/s)
+  expect(effects()).toEqual([])
+})

@@ -135,7 +135,7 @@ test(`${messages} random and spoilt messages to an agent have no effect, and eac
   const act = { type: 'act', body } as unknown as Command
   const good = [
     seal(act, peer.keys.signing).bytes,
-    peer.seal('claim', { takeOver: 'any', definitions: [], beacon: claimed.beacon }),
+    peer.seal('claim', { takeOver: 'any', definitions: [], tasks: [], beacon: claimed.beacon }),
     peer.seal('seal', { action: randomUUID(), grant: 1 }),
   ].map((bytes) => Buffer.from(bytes))
   const wrong = [

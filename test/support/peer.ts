@@ -92,7 +92,11 @@ export class Peer {
   /** Learns a beacon, and claims the host with it. */
   async claim(fields: Record<string, unknown> = {}): Promise<Body<'report'>> {
     const beacon = await this.beacon()
-    return await this.ask('claim', { takeOver: 'no', definitions: [], beacon, ...fields }, 'report')
+    return await this.ask(
+      'claim',
+      { takeOver: 'no', definitions: [], tasks: [], beacon, ...fields },
+      'report',
+    )
   }
 
   /** A fresh beacon of the agent. */

@@ -4,7 +4,9 @@ import {
   unsealCommand,
   type Act,
   type ActionRecord,
+  type Claim,
   type Command,
+  type Freeze,
   type HostDefinition,
   type Mailbox,
   type Observation,
@@ -13,6 +15,7 @@ import {
   type ServiceDefinition,
   type Sighted,
   type SigningKey,
+  type Task,
   type Transport,
   type TrustedKey,
   type Unsealable,
@@ -27,6 +30,8 @@ import { isLedgerFailure, Ledger } from './ledger.ts'
 import type { Manager } from './managers/manager.ts'
 import { lookTimeoutMs, underWay } from './observer.ts'
 import type { Stage } from './perform.ts'
+import { localTime } from './policy-file.ts'
+import { objectionTo, standstillOf, type Policy } from './policy.ts'
 import { Repeats } from './repeats.ts'
 import { Voice, type Origin } from './voice.ts'
 
@@ -43,6 +48,8 @@ export interface AgentWorld extends Stage {
   readonly boot: string
   /** Where services' output files are. */
   readonly outputDir: string
+  /** The host's own policy, as it stands at the moment. */
+  readonly policy: () => Policy
 }
 
 export interface AgentIdentity {
@@ -99,6 +106,7 @@ export class Agent implements AsyncDisposable {
       ledger,
       beacon: () => this.#beacons.issue(this.#claims?.turn ?? 0),
       holder: () => (this.#claims ? this.#claims.holder : (this.#sight?.().holder ?? null)),
+      freeze: () => this.#freeze(),
     })
   }
 
@@ -178,19 +186,13 @@ export class Agent implements AsyncDisposable {
         // R8. Or a copy of a claim that was granted once would give the host again to a run that has long ended.
         const stale = this.#beacons.objection(command.body.beacon, this.#claims.turn)
         if (stale !== undefined) return this.#voice.refuse(origin, 'claim', 'beacon', stale)
+        const objection = this.#objectionTo(command.body.tasks, command.body.operator)
+        if (objection !== undefined) {
+          return this.#refuseClaim(command.body, origin, this.#ledger, 'policy', objection)
+        }
         const answer = this.#claims.claim(command.body)
         if (answer.kind === 'held') {
-          this.#ledger.note({
-            type: 'filo.claim.refused',
-            subject: command.body.run,
-            data: {
-              outcome: 'refused',
-              run: command.body.run,
-              operator: command.body.operator,
-              reason: answer.detail,
-            },
-          })
-          return this.#voice.refuse(origin, 'claim', 'claimed', answer.detail)
+          return this.#refuseClaim(command.body, origin, this.#ledger, 'claimed', answer.detail)
         }
         void this.#beacons.beat(() => this.#claims!.isLeased, this.#closing.signal)
         return this.#voice.report(origin, {
@@ -217,6 +219,32 @@ export class Agent implements AsyncDisposable {
         this.#claims.release(command.body.run, command.body.grant, command.body.operator)
         return this.#voice.report(origin, {})
     }
+  }
+
+  #refuseClaim(
+    { run, operator }: Claim,
+    origin: Origin,
+    ledger: Ledger,
+    reason: 'claimed' | 'policy',
+    detail: string,
+  ): void {
+    const data = { outcome: 'refused', run, operator, reason: cut(detail) } as const
+    ledger.note({ type: 'filo.claim.refused', subject: run, data })
+    this.#voice.refuse(origin, 'claim', reason, detail)
+  }
+
+  /** Why the host's own policy forbids some of this now. */
+  #objectionTo(tasks: readonly Task[], operator: string): string | undefined {
+    const { policy, clock } = this.#world
+    return objectionTo(tasks, operator, policy(), localTime(clock.wall()))
+  }
+
+  #freeze(): Freeze | null {
+    const { policy, clock } = this.#world
+    const standstill = standstillOf(policy(), localTime(clock.wall()))
+    if (standstill === undefined) return null
+    const { untilMs, why } = standstill
+    return { until: untilMs === null ? null : new Date(untilMs).toISOString(), why: cut(why) }
   }
 
   async #act(act: Act, origin: Origin, ledger: Ledger, claims: Claims, actions: Actions): Promise<void> {
@@ -273,6 +301,8 @@ export class Agent implements AsyncDisposable {
         () => {
           const stale = this.#beacons.objection(act.beacon)
           if (stale !== undefined) return { reason: 'beacon', detail: stale } as const
+          const objection = this.#objectionTo([act], act.operator)
+          if (objection !== undefined) return { reason: 'policy', detail: objection } as const
           if (!claims.isHeldBy(act.run, act.coordinator, act.grant)) {
             return { reason: 'grant', detail: 'another grant came into force meanwhile' } as const
           }

@@ -4,6 +4,7 @@ import { HostDefinition, parseSigningKey, parseVerifyingKey, readSecrets } from 
 import { parseDocument } from 'yaml'
 import * as z from 'zod'
 import type { AgentIdentity } from './agent.ts'
+import { policyFileOf } from './policy-file.ts'
 
 /** What `filo agent-config HOST` writes for a host: its slice of the fleet file, and whom it obeys. */
 export const AgentConfig = z.strictObject({
@@ -29,6 +30,8 @@ export interface ReadConfig {
   readonly definition: HostDefinition
   readonly identity: AgentIdentity
   readonly secrets: readonly string[]
+  /** Where the host's own policy is, if it has one. */
+  readonly policyFile: string
 }
 
 /** Reads an agent's configuration and keys. Throws ConfigurationError. */
@@ -53,6 +56,7 @@ export function readConfig(file: string): ReadConfig {
     definition,
     identity: { key: signing, trusted: (id) => byId.get(id) },
     secrets: secrets === undefined ? [] : secretsIn(secrets),
+    policyFile: policyFileOf(file),
   }
 }
 

@@ -9,6 +9,8 @@ import { readLedger } from './ledger-reader.ts'
 import { Ledger } from './ledger.ts'
 import { createManagers } from './managers/all.ts'
 import { Observer } from './observer.ts'
+import { readPolicy } from './policy-file.ts'
+import { noPolicy } from './policy.ts'
 import { probeReady } from './probe.ts'
 import { isGroupAlive, isLeaderAlive, killGroup } from './process-group.ts'
 import { noScopes, openScopes } from './scope.ts'
@@ -28,6 +30,8 @@ export interface HostOptions {
   readonly redactor?: Redactor
   /** The boot that the host is in. */
   readonly boot: string
+  /** Where the host's own policy is; undefined where the coordinator's process is its agent. */
+  readonly policyFile?: string
 }
 
 /** A host that is answered for. */
@@ -41,7 +45,16 @@ export interface OpenHost extends AsyncDisposable {
  * touches no service: what it started lives on, and what it was doing is found out about by its successor.
  */
 export async function openHost(options: HostOptions): Promise<OpenHost> {
-  const { definition, identity, transport, stateDir, isActing, log, redactor = new Redactor() } = options
+  const {
+    definition,
+    identity,
+    transport,
+    stateDir,
+    isActing,
+    log,
+    redactor = new Redactor(),
+    policyFile,
+  } = options
   const managers = createManagers()
   const outputDir = join(stateDir, 'output')
   const ledgerFile = join(stateDir, 'ledger.db')
@@ -77,6 +90,7 @@ export async function openHost(options: HostOptions): Promise<OpenHost> {
     redactor,
     boot: options.boot,
     outputDir,
+    policy: () => (policyFile === undefined ? noPolicy : readPolicy(policyFile)),
   }
   const { rejected } = stack.use(
     await Agent.open(world, definition, identity, ledger ?? (() => readLedger(ledgerFile))),

@@ -1,7 +1,9 @@
-import { AddressInUse, BrokerUnavailable, DamagedDatabase, readBootId } from '@filo/protocol'
+import { AddressInUse, BrokerUnavailable, DamagedDatabase, readBootId, systemClock } from '@filo/protocol'
 import { Command, CommanderError } from 'commander'
 import { ConfigurationError, readConfig } from './config.ts'
 import { LedgerInUse } from './ledger.ts'
+import { localTime, readPolicy } from './policy-file.ts'
+import { standstillOf } from './policy.ts'
 import { serve } from './serve.ts'
 
 /** Exit codes of sysexits(3), as DESIGN section 9 uses them. */
@@ -13,14 +15,22 @@ async function main(): Promise<void> {
     .description('Drives the service managers of this host for Filo.')
     .option('-c, --config <file>', 'what `filo agent-config HOST` wrote', '/etc/filo/agent.yaml')
     .option('--state <dir>', 'where the ledger is', '/var/lib/filo-agent')
-    .option('--check', 'read the configuration and keys, say what is wrong, and end')
+    .option('--check', 'read configuration, keys and policy, say what is wrong, and end')
     .exitOverride()
     .parse()
   const { config, state, check } = program.opts<{ config: string; state: string; check?: true }>()
   const read = readConfig(config)
   if (check) {
     const { host, services, hooks } = read.definition
-    process.stdout.write(`${config}: fine; ${host}, services: ${services.length}, hooks: ${hooks.length}\n`)
+    const policy = readPolicy(read.policyFile)
+    if (policy.kind === 'unreadable') {
+      throw new ConfigurationError(`${policy.file} forbids everything, for it cannot be read:\n${policy.why}`)
+    }
+    const frozen = standstillOf(policy, localTime(systemClock.wall()))
+    const also = frozen === undefined ? '' : `; ${frozen.why}`
+    process.stdout.write(
+      `${config}: fine; ${host}, services: ${services.length}, hooks: ${hooks.length}${also}\n`,
+    )
     return
   }
   await serve(read, state, readBootId())

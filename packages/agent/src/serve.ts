@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import type { ReadConfig } from './config.ts'
 import { openHost } from './host.ts'
 import { openLog } from './log.ts'
+import { readPolicy } from './policy-file.ts'
 
 /**
  * Answers for a host until this process is told to end, and logs on standard output. Throws what openTransport and
@@ -10,7 +11,7 @@ import { openLog } from './log.ts'
  * @param boot the one that the host is in
  */
 export async function serve(
-  { broker, definition, identity, secrets }: ReadConfig,
+  { broker, definition, identity, secrets, policyFile }: ReadConfig,
   stateDir: string,
   boot: string,
 ): Promise<void> {
@@ -25,6 +26,10 @@ export async function serve(
     },
     pino.destination({ sync: true }),
   )
+  const policy = readPolicy(policyFile)
+  if (policy.kind === 'unreadable') {
+    log.error({ file: policyFile, why: policy.why }, 'the policy cannot be read: nothing is begun')
+  }
   const ending = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort(signal))
   await using transport = await openTransport(broker, {
@@ -42,6 +47,7 @@ export async function serve(
     isRelayed: true,
     boot,
     redactor,
+    policyFile,
   })
   log.info({ services: definition.services.length, key: identity.key.id }, 'answering')
   await new Promise<void>((resolve) => {

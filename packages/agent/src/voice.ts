@@ -12,6 +12,7 @@ import {
   type Clock,
   type CommandType,
   type Ending,
+  type Freeze,
   type Holder,
   type Progress,
   type Redactor,
@@ -39,6 +40,7 @@ export interface Speaker {
   readonly ledger: Ledger | null
   readonly beacon: () => Beacon
   readonly holder: () => Holder | null
+  readonly freeze: () => Freeze | null
 }
 
 type Labels = Pick<Act, 'run' | 'step' | 'action'>
@@ -78,6 +80,7 @@ export class Voice {
     const body: Report = {
       ...this.#common(origin),
       holder: this.#speaker.holder(),
+      freeze: this.#speaker.freeze(),
       observations: [],
       actions: [],
       definitions: {},

@@ -36,6 +36,21 @@ const command = {
   head: SourceHead.extend({ source: z.string().regex(/^\/coordinators\/[0-9a-z-]{1,80}$/) }).nullable(),
 }
 
+/** What is done to a host as a whole: it ends its boot, with another one or without. */
+export const HostVerb = z.enum(['reboot', 'halt'])
+export type HostVerb = z.infer<typeof HostVerb>
+
+const serviceTask = { verb: z.enum(['start', 'stop']), service: Name }
+const hookTask = { verb: z.literal('hook'), service: Name, hook: HookPoint }
+
+/** What a run has in mind for a host: what an action will be asked to do. */
+export const Task = z.discriminatedUnion('verb', [
+  z.strictObject(serviceTask),
+  z.strictObject(hookTask),
+  z.strictObject({ verb: HostVerb }),
+])
+export type Task = z.infer<typeof Task>
+
 /** Asks to act on the host for a run, or renews. Answered by a report with the grant, or refused. */
 export const Claim = z.strictObject({
   ...command,
@@ -44,6 +59,8 @@ export const Claim = z.strictObject({
   takeOver: z.enum(['no', 'run', 'any']),
   /** Services, hooks and power whose definitions the run relies on: the answer has their digests. */
   definitions: z.array(DefinitionName).max(limits.servicesPerMessage),
+  /** What the run is going to ask for: a host whose policy forbids any of it does not give itself. */
+  tasks: z.array(Task).max(limits.servicesPerMessage),
   /** One that was issued since the host was last given or given back; empty where none is known, to be told one. */
   beacon: Beacon,
 })
@@ -58,10 +75,6 @@ export const Observe = z.strictObject({
 })
 export type Observe = z.infer<typeof Observe>
 
-/** What is done to a host as a whole: it ends its boot, with another one or without. */
-export const HostVerb = z.enum(['reboot', 'halt'])
-export type HostVerb = z.infer<typeof HostVerb>
-
 const action = {
   ...command,
   run: RunId,
@@ -75,8 +88,8 @@ const action = {
 
 /** One attempt at a step. Takes effect at most once however often it arrives (R5). */
 export const Act = z.discriminatedUnion('verb', [
-  z.strictObject({ ...action, verb: z.enum(['start', 'stop']), service: Name }),
-  z.strictObject({ ...action, verb: z.literal('hook'), service: Name, hook: HookPoint }),
+  z.strictObject({ ...action, ...serviceTask }),
+  z.strictObject({ ...action, ...hookTask }),
   /** `boot` is the one that is to end: in any other the command means nothing, and is refused. */
   z.strictObject({ ...action, verb: HostVerb, boot: Id }),
 ])
@@ -188,9 +201,15 @@ export const Sighted = z.strictObject({
 })
 export type Sighted = z.infer<typeof Sighted>
 
+/** Why a host's agent begins nothing at all, whoever asks, and until when by its own clock; null: until somebody there ends it. */
+export const Freeze = z.strictObject({ until: z.iso.datetime().nullable(), why: Text })
+export type Freeze = z.infer<typeof Freeze>
+
 /** Answers `claim`, `observe`, `inquire`, `seal`, `release`. */
 export const Report = z.strictObject({
   ...voice,
+  /** Null where its policy freezes nothing. */
+  freeze: Freeze.nullable(),
   /** Who holds the host now. */
   holder: Holder.nullable(),
   observations: z.array(Sighted).max(limits.servicesPerMessage),

@@ -2,6 +2,7 @@ import { Redactor, type HostDefinition } from '@filo/protocol'
 import { pino } from 'pino'
 import { Agent, type AgentIdentity } from '../../../packages/agent/src/agent.ts'
 import { Ledger } from '../../../packages/agent/src/ledger.ts'
+import { noPolicy } from '../../../packages/agent/src/policy.ts'
 import { Observer } from '../../../packages/agent/src/observer.ts'
 import type { Dice } from '../../support/dice.ts'
 import type { Machine } from '../world/machine.ts'
@@ -163,6 +164,7 @@ export class Host {
       redactor: new Redactor(),
       boot: this.machine.boot,
       outputDir: '',
+      policy: () => noPolicy,
     }
     this.#agent = { ledger, agent: Agent.open(world, this.#configured, this.#identity, ledger) }
   }

@@ -20,6 +20,7 @@ export function examineAgents({ fleet, instances }: Topology, survey: Survey): F
     ),
     ...examineDefinitions(instances, survey),
     ...hosts.flatMap(examineHolder),
+    ...hosts.flatMap(examineFreeze),
     ...instances.flatMap((instance) => examineInstance(survey.instances.get(instance.name), instance.name)),
   ]
   const answered = hosts.length - silent.length
@@ -67,6 +68,16 @@ function examineHolder({ host, heldBy }: HostSight): Finding[] {
   const { run, operator, since } = heldBy
   const advice = `if that run is dead: filo resume ${run}; to see it: filo show ${run}`
   return [warning('agents', `${host} is held by ${run} of ${operator} since ${since}`, advice)]
+}
+
+function examineFreeze(seen: HostSight): Finding[] {
+  if (!seen.answered || seen.freeze === undefined) return []
+  const { until, why } = seen.freeze
+  const advice =
+    until === null
+      ? `only somebody on ${seen.host} can end that: filo-agent --check says whether its policy is fine`
+      : `wait until ${until} by the clock of ${seen.host}, or change its policy there`
+  return [warning('agents', `${seen.host} begins nothing: ${why}`, advice)]
 }
 
 function examineInstance(sight: Sight | undefined, name: InstanceName): Finding[] {

@@ -99,6 +99,16 @@ test('a silent host, another definition, a held host and a wrong clock each come
   expect(codeOf(findings)).toBe(3)
 })
 
+test('a host that is frozen is told with why, and who can end that', () => {
+  const frozen = (until: string | null) =>
+    shown(examineAgents(topology, surveyOf({}, { db1: { freeze: { until, why: 'frozen by policy.yaml' } } })))
+  expect(frozen(null)).toContain('warning  agents   db1 begins nothing: frozen by policy.yaml')
+  expect(frozen(null)).toContain('→ only somebody on db1 can end that')
+  expect(frozen('2026-11-21T05:00:00.000Z')).toContain(
+    '→ wait until 2026-11-21T05:00:00.000Z by the clock of db1',
+  )
+})
+
 test('a clock is only called wrong beyond what the round trip could explain', () => {
   const slow = { clockAheadMs: 9000, roundTripMs: 6000 }
   expect(shown(examineAgents(topology, surveyOf({}, { db1: slow })))).not.toContain('ahead of')

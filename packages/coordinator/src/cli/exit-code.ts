@@ -53,8 +53,9 @@ export function exitCodeOf({ outcome, stopped, blockers }: RunReport): ExitCode 
     case 'interrupted':
       return exitCodes.unknown
     case 'refused':
-      return blockers.some(({ is, heldBy }) => heldBy || is === 'fenced')
-        ? exitCodes.inUse
+      if (blockers.some(({ is, heldBy }) => heldBy || is === 'fenced')) return exitCodes.inUse
+      return blockers.some(({ isForbidden }) => isForbidden)
+        ? exitCodes.notPermitted
         : exitCodes.configuration
     case 'cancelled':
     case 'ordered':

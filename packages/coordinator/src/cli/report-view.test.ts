@@ -130,3 +130,11 @@ test('a host that another run holds makes the exit code 75', () => {
   })
   expect(exitCodeOf(report(state, 'refused'))).toBe(75)
 })
+
+test('a host whose policy forbids the run makes the exit code 77', () => {
+  const forbidden = { type: 'claim-refused', host: 'a1', reason: 'frozen', holder: null } as const
+  const state = take(begun(plan), { ...forbidden, isForbidden: true })
+  const told = report(state, 'refused')
+  expect(exitCodeOf(told)).toBe(77)
+  expect(told.next[0]!.purpose).toBe('carry on, once the policy of a1 allows it')
+})

@@ -53,7 +53,7 @@ export interface StatusViewOptions {
   readonly now: Date
 }
 
-/** The table for people, and below it the hosts that a run holds, and warnings. */
+/** The table for people, and below it the hosts that a run holds or that are frozen, and warnings. */
 export function statusView(
   rows: readonly StatusRow[],
   hosts: Iterable<HostSight>,
@@ -71,10 +71,13 @@ export function statusView(
       ? []
       : [`${host} is held by ${heldBy.run} of ${heldBy.operator} since ${formatMoment(heldBy.since, now)}`],
   )
+  const frozen = [...hosts].flatMap((host) =>
+    host.answered && host.freeze ? [`${host.host} begins nothing: ${host.freeze.why}`] : [],
+  )
   const warnings = rows.flatMap((row) => (row.warnings ?? []).map((text) => `${row.instance}: ${text}`))
   const isSilent = rows.some(({ manager }) => manager === undefined)
   const silence = isSilent ? ['why there is no answer: filo doctor'] : []
-  const notes = [...silence, ...held, ...warnings].map((line) => colors.yellow(line))
+  const notes = [...silence, ...held, ...frozen, ...warnings].map((line) => colors.yellow(line))
   const table = formatTable(['instance', 'state', 'since', 'seen', 'detail'], cells, columns)
   return notes.length === 0 ? table : [...table, '', ...notes]
 }

@@ -113,6 +113,7 @@ export class Answers {
       const { reason, detail, holder } = heard.refusal
       if (known?.kind === 'claimed' && reason === 'claimed')
         return this.#note({ type: 'fenced', host, holder })
+      if (reason === 'policy') return this.#noteForbidden(host, detail)
       return this.#note({ type: 'claim-refused', host, reason: detail, holder })
     }
     const { holder, ledger, incarnation, boot } = heard.report
@@ -137,6 +138,10 @@ export class Answers {
     this.#note({ type: 'claimed', host, grant: holder.grant, ledger, incarnation, boot })
     const hostStep = this.#state.hostSteps.get(host)
     if (hostStep !== undefined) this.#hosts.inquireSoon(hostStep)
+  }
+
+  #noteForbidden(host: string, reason: string): void {
+    this.#note({ type: 'claim-refused', host, reason, holder: null, isForbidden: true })
   }
 
   #objectionTo(host: string, { definitions, boot }: Report): string | undefined {
@@ -221,6 +226,11 @@ export class Answers {
     if (passing.has(reason)) {
       const retryAtMs = this.#nowMs + (reason === 'beacon' ? 0 : retryMs)
       return this.#note({ type: 'sealed', step, action, reason: detail, retryAtMs })
+    }
+    if (reason === 'policy') {
+      // What forbids it now forbids it until somebody there, or the clock there, says otherwise.
+      this.#note({ type: 'sealed', step, action, reason: detail, retryAtMs: this.#nowMs })
+      return this.#noteForbidden(host, detail)
     }
     if (reason === 'definition' || reason === 'unknown-service') {
       // The agent was restarted with another configuration, and its next grant would say the same.

@@ -6,6 +6,7 @@ import {
   type Clock,
   type InstanceName,
   type Sha256,
+  type Task,
 } from '@filo/protocol'
 import { isHostStep, settleMsOf, stepName, type Plan, type Step } from '../plan/plan.ts'
 import { isDueHost } from '../run/hosts.ts'
@@ -46,6 +47,8 @@ const tendEveryMs = 100
 
 interface HostLine {
   readonly definitions: ReadonlyMap<string, Sha256>
+  /** Its steps, by their numbers. */
+  readonly steps: readonly number[]
   beacon: string | undefined
   incarnation: string | undefined
   /** Over when the answer to a claim is there, or known not to come. */
@@ -86,9 +89,11 @@ export class Hosts {
     this.#plan = plan
     this.#takeOver = takeOver
     this.#hear = hear
+    const steps = Map.groupBy(plan.steps.keys(), (index) => plan.steps[index]!.host)
     for (const [host, definitions] of definitionsByHost(plan)) {
       this.#lines.set(host, {
         definitions,
+        steps: steps.get(host)!,
         beacon: undefined,
         incarnation: undefined,
         claiming: undefined,
@@ -181,7 +186,7 @@ export class Hosts {
       const known = state.hosts.get(host)!
       if (!isDueHost(state, host)) continue
       if (known.kind === 'refused' || known.kind === 'fenced') continue
-      if (line.claiming === undefined && nowMs >= line.claimAtMs) this.#claim(host, line)
+      if (line.claiming === undefined && nowMs >= line.claimAtMs) this.#claim(host, line, state)
     }
     for (const step of state.inFlight) this.#inquireWhenDue(state, step, nowMs)
     for (const step of state.unknown) this.#inquireWhenDue(state, step, nowMs)
@@ -261,11 +266,14 @@ export class Hosts {
     }
   }
 
-  #claim(host: string, line: HostLine): void {
+  #claim(host: string, line: HostLine, state: RunState): void {
     line.claimAtMs = Number.POSITIVE_INFINITY
-    // Once it is ours it is only renewed: what took over a host does so once.
-    const takeOver = line.incarnation === undefined ? this.#takeOver : 'no'
-    line.claiming = this.#claimAll(host, line, takeOver).then(async (heard) => {
+    // Once it is ours it is only renewed: what took over a host does so once, and what its policy forbids from then on
+    // it refuses when it is asked to do it.
+    const isFirst = line.incarnation === undefined
+    const takeOver = isFirst ? this.#takeOver : 'no'
+    const tasks = isFirst ? this.#tasksOn(line, state) : []
+    line.claiming = this.#claimAll(host, line, takeOver, tasks).then(async (heard) => {
       line.claiming = undefined
       const isHeard = heard.kind !== 'silent'
       line.claimAtMs = Math.min(
@@ -280,16 +288,37 @@ export class Hosts {
     })
   }
 
-  /** One claim for each batch of definitions; the last answer, with the digests of all. */
-  async #claimAll(host: string, line: HostLine, takeOver: 'no' | 'run' | 'any'): Promise<Heard> {
+  /** What the host is still going to be asked to do. */
+  #tasksOn(line: HostLine, state: RunState): Task[] {
+    return line.steps.flatMap((index): Task[] => {
+      const step = this.#plan.steps[index]!
+      const { phase } = state.steps[index]!
+      const isToCome = phase !== 'sent' && phase !== 'unknown' && phase !== 'done' && phase !== 'waived'
+      if (step.kind === 'prove' || !isToCome) return []
+      if (isHostStep(step)) return [{ verb: step.kind }]
+      const { service } = step
+      return [step.kind === 'hook' ? { verb: 'hook', service, hook: step.at } : { verb: step.kind, service }]
+    })
+  }
+
+  /** One claim for each batch of definitions and tasks; the last answer, with the digests of all. */
+  async #claimAll(
+    host: string,
+    line: HostLine,
+    takeOver: 'no' | 'run' | 'any',
+    allTasks: readonly Task[],
+  ): Promise<Heard> {
     const names = [...line.definitions.keys()]
     let told: Record<string, Sha256> = {}
     for (let at = 0; ; at += limits.servicesPerMessage) {
       const definitions = names.slice(at, at + limits.servicesPerMessage)
-      const heard = await this.#claimOnce(host, line, { run: this.#run, takeOver, definitions })
+      const tasks = allTasks.slice(at, at + limits.servicesPerMessage)
+      const heard = await this.#claimOnce(host, line, { run: this.#run, takeOver, definitions, tasks })
       if (heard.kind !== 'report') return heard
+      // Also where the next batch is refused: then it has to be given back.
+      if (heard.report.holder !== null) line.grant = heard.report.holder.grant
       told = { ...told, ...heard.report.definitions }
-      const isLast = at + limits.servicesPerMessage >= names.length
+      const isLast = at + limits.servicesPerMessage >= Math.max(names.length, allTasks.length)
       if (isLast) return { ...heard, report: { ...heard.report, definitions: told } }
     }
   }

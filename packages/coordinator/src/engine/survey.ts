@@ -2,6 +2,7 @@ import {
   instanceName,
   limits,
   type Clock,
+  type Freeze,
   type InstanceName,
   type Observation,
   type Sha256,
@@ -36,6 +37,8 @@ export interface AnsweringHost extends SightOfHost {
   readonly roundTripMs: number
   /** The boot that it is in. */
   readonly boot: string
+  /** Why its agent begins nothing, and until when. */
+  readonly freeze?: Freeze
 }
 
 export interface SilentHost extends SightOfHost {
@@ -83,6 +86,7 @@ export async function survey(
             answered: true,
             roundTripMs: ageMs,
             boot: report.boot,
+            ...(report.freeze && { freeze: report.freeze }),
             clockAheadMs: Date.parse(report.clock) - clock.wall().getTime(),
             ...(holder && { heldBy: { run: holder.run, operator: holder.operator, since: holder.since } }),
           })

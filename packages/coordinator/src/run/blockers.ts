@@ -15,6 +15,8 @@ export interface Blocker {
   /** When what is in the way was seen, by its host's clock, or since when somebody else holds the host. */
   readonly since?: string
   readonly heldBy?: Holder
+  /** The host's own policy forbids it. */
+  readonly isForbidden?: true
   /** The steps that wait for this one directly. */
   readonly holds: readonly string[]
   readonly output?: Output
@@ -103,6 +105,7 @@ function blockingHost(state: RunState, host: string, known: HostState): Blocker[
       why,
       holds,
       ...(holder !== null && { heldBy: holder, since: holder.since }),
+      ...(kind === 'refused' && known.isForbidden && { isForbidden: true }),
     },
   ]
 }

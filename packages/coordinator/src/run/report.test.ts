@@ -221,6 +221,11 @@ test('a resume waits for a holder to end, or for a host that refuses by itself t
     blockers: [{ name: 'a1', is: 'refused', why: 'its disk is full' }],
     next: [{ purpose: 'carry on, once a1 has been put right' }],
   })
+  const forbidden = { type: 'claim-refused', host: 'a1', reason: 'frozen', holder: null } as const
+  expect(report(take(begun(plan), { ...forbidden, isForbidden: true }))).toMatchObject({
+    blockers: [{ name: 'a1', is: 'refused', why: 'frozen', isForbidden: true }],
+    next: [{ purpose: 'carry on, once the policy of a1 allows it' }],
+  })
 })
 
 test('a silent host is given up step by step, and is in the way of nobody once all of its steps are waived', () => {

@@ -65,6 +65,8 @@ export const ClaimRefused = z.strictObject({
   host: Name,
   reason: z.string(),
   holder: Holder.nullable(),
+  /** It is the host's own policy that forbids it. */
+  isForbidden: z.literal(true).optional(),
 })
 
 /** A host's agent gave the host to somebody else while we held it (R8). */

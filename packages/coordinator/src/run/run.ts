@@ -91,7 +91,12 @@ export type HostState =
       readonly boot: string
     }
   | { readonly kind: 'silent'; readonly reason: string; readonly sinceMs: number }
-  | { readonly kind: 'refused'; readonly reason: string; readonly holder: Holder | null }
+  | {
+      readonly kind: 'refused'
+      readonly reason: string
+      readonly holder: Holder | null
+      readonly isForbidden?: true
+    }
   | { readonly kind: 'fenced'; readonly holder: Holder | null }
 
 export interface InstanceState {
@@ -226,9 +231,11 @@ export function evolve(state: RunState, event: RunEvent): void {
       state.hosts.set(event.host, { kind: 'silent', reason: event.reason, sinceMs })
       return
     }
-    case 'claim-refused':
-      state.hosts.set(event.host, { kind: 'refused', reason: event.reason, holder: event.holder })
+    case 'claim-refused': {
+      const { reason, holder, isForbidden } = event
+      state.hosts.set(event.host, { kind: 'refused', reason, holder, ...(isForbidden && { isForbidden }) })
       return
+    }
     case 'fenced':
       state.hosts.set(event.host, { kind: 'fenced', holder: event.holder })
       return
