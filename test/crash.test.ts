@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import type { Ended, RunningFilo } from './support/filo.ts'
-import { openSharedFleet, type Fleet } from './support/fleet.ts'
+import type { Fleet } from './support/fleet.ts'
+import { openForFile } from './support/fleet-of-file.ts'
 import { expectAllStoppedInOrder, twelveServices } from './support/layers.ts'
 import { startBroker, type Broker } from './support/broker.ts'
 import { until } from './support/until.ts'
@@ -10,16 +11,8 @@ import { until } from './support/until.ts'
 
 let broker: Broker
 let fleet: Fleet
-beforeAll(async () => {
-  broker = await startBroker()
-  fleet = await openSharedFleet(broker.url, twelveServices)
-})
-afterAll(async () => {
-  await fleet?.[Symbol.asyncDispose]()
-  await broker?.[Symbol.asyncDispose]()
-})
+openForFile(startBroker, twelveServices, (opened) => ({ broker, fleet } = opened))
 beforeEach(async () => {
-  fleet.showLogsIfTestFails()
   for (const name of Object.keys(twelveServices)) fleet.services.letGo(name)
   await fleet.bringUp()
 })

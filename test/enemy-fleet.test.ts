@@ -1,8 +1,9 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { fourInARow } from './support/fleet-file.ts'
-import { openFleet, openSharedFleet, type Fleet } from './support/fleet.ts'
+import { openFleet, type Fleet } from './support/fleet.ts'
+import { openForFile } from './support/fleet-of-file.ts'
 import { startBroker, type Broker } from './support/broker.ts'
 import { until } from './support/until.ts'
 
@@ -10,18 +11,8 @@ import { until } from './support/until.ts'
 
 let broker: Broker
 let fleet: Fleet
-beforeAll(async () => {
-  broker = await startBroker()
-  fleet = await openSharedFleet(broker.url, fourInARow)
-})
-afterAll(async () => {
-  await fleet?.[Symbol.asyncDispose]()
-  await broker?.[Symbol.asyncDispose]()
-})
-beforeEach(async () => {
-  fleet.showLogsIfTestFails()
-  await fleet.recover()
-})
+openForFile(startBroker, fourInARow, (opened) => ({ broker, fleet } = opened))
+beforeEach(() => fleet.recover())
 
 const patience = ['--patience', '3s']
 const downInOrder = ['web down', 'mail down', 'app down', 'db down']

@@ -1,25 +1,15 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { fourInARow } from './support/fleet-file.ts'
-import { openSharedFleet, type Fleet } from './support/fleet.ts'
-import { startBroker, type Broker } from './support/broker.ts'
+import type { Fleet } from './support/fleet.ts'
+import { openForFile } from './support/fleet-of-file.ts'
+import { startBroker } from './support/broker.ts'
 import { until } from './support/until.ts'
 
 // W2, W3, W5, W6 (DESIGN section 1): a run that was cut short carries on, and repeats nothing.
 
-let broker: Broker
 let fleet: Fleet
-beforeAll(async () => {
-  broker = await startBroker()
-  fleet = await openSharedFleet(broker.url, fourInARow)
-})
-afterAll(async () => {
-  await fleet?.[Symbol.asyncDispose]()
-  await broker?.[Symbol.asyncDispose]()
-})
-beforeEach(async () => {
-  fleet.showLogsIfTestFails()
-  await fleet.recover()
-})
+openForFile(startBroker, fourInARow, (opened) => ({ fleet } = opened))
+beforeEach(() => fleet.recover())
 
 const downInOrder = ['web down', 'mail down', 'app down', 'db down']
 

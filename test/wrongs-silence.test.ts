@@ -1,29 +1,23 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { fourInARow } from './support/fleet-file.ts'
-import { openSharedFleet, type Fleet } from './support/fleet.ts'
-import { startBroker, type Broker } from './support/broker.ts'
+import type { Fleet } from './support/fleet.ts'
+import { openForFile } from './support/fleet-of-file.ts'
+import { startBroker } from './support/broker.ts'
 
 // W1, W7, W9 (DESIGN section 1): what a host that says nothing, or an agent that hangs, must never lead to.
 
-let broker: Broker
 let fleet: Fleet
-beforeAll(async () => {
-  broker = await startBroker()
-  fleet = await openSharedFleet(broker.url, {
+openForFile(
+  startBroker,
+  {
     ...fourInARow,
     app: { needs: 'db', more: 'stop_timeout: 2s' },
     log: {},
     other: {},
-  })
-})
-afterAll(async () => {
-  await fleet?.[Symbol.asyncDispose]()
-  await broker?.[Symbol.asyncDispose]()
-})
-beforeEach(async () => {
-  fleet.showLogsIfTestFails()
-  await fleet.recover()
-})
+  },
+  (opened) => ({ fleet } = opened),
+)
+beforeEach(() => fleet.recover())
 
 const patience = ['--patience', '3s']
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { fourInARow } from '../support/fleet-file.ts'
-import { openSharedFleet, type Fleet } from '../support/fleet.ts'
+import type { Fleet } from '../support/fleet.ts'
+import { openForFile } from '../support/fleet-of-file.ts'
 import { startRabbitmq, type Rabbitmq } from '../support/rabbitmq.ts'
 import { until } from '../support/until.ts'
 import { BootClock } from './support/clock.ts'
@@ -15,9 +16,8 @@ let wiretap: Wiretap
 /** Of app's agent, and of the coordinator: both of one machine's pace. */
 let agentClock: BootClock
 let coordinatorClock: BootClock
+openForFile(startRabbitmq, fourInARow, (opened) => ({ broker, fleet } = opened))
 beforeAll(async () => {
-  broker = await startRabbitmq()
-  fleet = await openSharedFleet(broker.url, fourInARow)
   agentClock = new BootClock(fleet.path, 'agent')
   coordinatorClock = new BootClock(fleet.path, 'coordinator')
   fleet.agentOf('app').environment = agentClock.environment
@@ -26,11 +26,8 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await wiretap?.[Symbol.asyncDispose]()
-  await fleet?.[Symbol.asyncDispose]()
-  await broker?.[Symbol.asyncDispose]()
 })
 beforeEach(async () => {
-  fleet.showLogsIfTestFails()
   coordinatorClock.setAhead(0)
   await fleet.recover()
 })

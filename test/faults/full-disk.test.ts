@@ -2,22 +2,21 @@ import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { fourInARow } from '../support/fleet-file.ts'
-import { openSharedFleet, type Fleet } from '../support/fleet.ts'
-import { startBroker, type Broker } from '../support/broker.ts'
+import type { Fleet } from '../support/fleet.ts'
+import { openForFile } from '../support/fleet-of-file.ts'
+import { startBroker } from '../support/broker.ts'
 import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts'
 import { until } from '../support/until.ts'
 
 // Disks that are full, at each phase of a run, and directories that are gone. What cannot be recorded is not begun;
 // what has begun is recorded all the same; and once there is room, everything goes on by itself.
 
-let broker: Broker
 let fleet: Fleet
 /** The disk of the agent of app, and that of the coordinator. */
 let agentDisk: SmallDisk
 let coordinatorDisk: SmallDisk
+openForFile(startBroker, fourInARow, (opened) => ({ fleet } = opened))
 beforeAll(async () => {
-  broker = await startBroker()
-  fleet = await openSharedFleet(broker.url, fourInARow)
   const agent = fleet.agentOf('app')
   await agent.stop()
   agentDisk = mountSmallDisk(agent.stateDir)
@@ -28,14 +27,11 @@ beforeAll(async () => {
   coordinatorDisk = mountSmallDisk(state)
   cpSync(copy, state, { recursive: true })
 })
-afterAll(async () => {
+afterAll(() => {
   agentDisk?.[Symbol.dispose]()
   coordinatorDisk?.[Symbol.dispose]()
-  await fleet?.[Symbol.asyncDispose]()
-  await broker?.[Symbol.asyncDispose]()
 })
 beforeEach(async () => {
-  fleet.showLogsIfTestFails()
   agentDisk.empty()
   coordinatorDisk.empty()
   await fleet.recover()

@@ -5,9 +5,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { sha256, type Act, type Message } from '@filo/protocol'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { fourInARow } from '../support/fleet-file.ts'
-import { openSharedFleet, type Fleet } from '../support/fleet.ts'
+import type { Fleet } from '../support/fleet.ts'
+import { openForFile } from '../support/fleet-of-file.ts'
 import { startRabbitmq, type Rabbitmq } from '../support/rabbitmq.ts'
 import { until } from '../support/until.ts'
 import type { Campaign, Target } from './support/hostile-peer.ts'
@@ -26,17 +27,16 @@ const program = fileURLToPath(new URL('support/hostile-peer.ts', import.meta.url
 let broker: Rabbitmq
 let fleet: Fleet
 let wiretap: Wiretap
-beforeAll(async () => {
-  broker = await startRabbitmq()
-  fleet = await openSharedFleet(broker.url, {
+openForFile(
+  startRabbitmq,
+  {
     ...fourInARow,
     mail: { needs: 'app', more: 'stop_timeout: 1h' },
-  })
+  },
+  (opened) => ({ broker, fleet } = opened),
+)
+beforeAll(async () => {
   wiretap = await Wiretap.open(broker.url, fleet.agents.keys())
-})
-afterAll(async () => {
-  await fleet?.[Symbol.asyncDispose]()
-  await broker?.[Symbol.asyncDispose]()
 })
 
 /** The most memory that a process has had, mebibytes; proc_pid_status(5). */
@@ -98,7 +98,6 @@ function forge(frame: Frame): Message[] {
 }
 
 test(`${messages} messages of a hostile peer have no effect, fill no memory, and a run ends in their midst`, async () => {
-  fleet.showLogsIfTestFails()
   await fleet.bringUp()
   expect(await fleet.filo('stop', '--yes')).toMatchObject({ code: 0 })
   await fleet.bringUp()

@@ -2,7 +2,8 @@ import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Dice } from '../support/dice.ts'
 import { fourInARow } from '../support/fleet-file.ts'
-import { openSharedFleet, type Fleet } from '../support/fleet.ts'
+import type { Fleet } from '../support/fleet.ts'
+import { openForFile } from '../support/fleet-of-file.ts'
 import { startRabbitmq, type Rabbitmq } from '../support/rabbitmq.ts'
 import { until } from '../support/until.ts'
 import { BootClock } from './support/clock.ts'
@@ -20,9 +21,8 @@ let broker: Rabbitmq
 let fleet: Fleet
 let clock: BootClock
 let wiretap: Wiretap
+openForFile(startRabbitmq, fourInARow, (opened) => ({ broker, fleet } = opened))
 beforeAll(async () => {
-  broker = await startRabbitmq()
-  fleet = await openSharedFleet(broker.url, fourInARow)
   clock = new BootClock(fleet.path, 'agents')
   for (const agent of fleet.agents.values()) {
     agent.environment = clock.environment
@@ -32,8 +32,6 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await wiretap?.[Symbol.asyncDispose]()
-  await fleet?.[Symbol.asyncDispose]()
-  await broker?.[Symbol.asyncDispose]()
 })
 
 const downInOrder = ['web down', 'mail down', 'app down', 'db down']
@@ -76,7 +74,6 @@ async function expectToEnd(verb: 'start' | 'stop', effects: readonly string[]): 
 }
 
 test('commands that come again have no second effect, at once, late, after a restart, and with the memory gone', async () => {
-  fleet.showLogsIfTestFails()
   await expectToEnd('start', upInOrder)
   await expectToEnd('stop', downInOrder)
   // Down: whatever was said to start or stop them.
@@ -106,7 +103,6 @@ test('commands that come again have no second effect, at once, late, after a res
 })
 
 test('commands that come again in the midst of their own run, and of the next one, change neither', async () => {
-  fleet.showLogsIfTestFails()
   fleet.services.hold('mail')
   fleet.services.forget()
   await using stop = fleet.start(['stop', '--yes'])

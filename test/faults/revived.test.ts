@@ -3,30 +3,28 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
-import { openSharedFleet, type Fleet } from '../support/fleet.ts'
+import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import type { Fleet } from '../support/fleet.ts'
+import { openForFile } from '../support/fleet-of-file.ts'
 import { startSupervisord } from '../support/private-supervisord.ts'
-import { startRabbitmq, type Rabbitmq } from '../support/rabbitmq.ts'
+import { startRabbitmq } from '../support/rabbitmq.ts'
 import { until } from '../support/until.ts'
 import { BootClock } from './support/clock.ts'
 
 // R3: web and mail both need db. Web is stopped, and proven to be; then, while mail takes its time, something that Filo
 // does not know of revives web. Before db is stopped web's proof has grown old, and what is seen instead is drift.
 
-let broker: Rabbitmq
 let fleet: Fleet
 let clock: BootClock
-beforeAll(async () => {
-  broker = await startRabbitmq()
-  fleet = await openSharedFleet(broker.url, { db: {}, web: { needs: 'db' }, mail: { needs: 'db' } })
+openForFile(
+  startRabbitmq,
+  { db: {}, web: { needs: 'db' }, mail: { needs: 'db' } },
+  (opened) => ({ fleet } = opened),
+)
+beforeAll(() => {
   clock = new BootClock(fleet.path, 'coordinator')
 })
-afterAll(async () => {
-  await fleet?.[Symbol.asyncDispose]()
-  await broker?.[Symbol.asyncDispose]()
-})
 beforeEach(async () => {
-  fleet.showLogsIfTestFails()
   clock.setAhead(0)
   await fleet.recover()
 })

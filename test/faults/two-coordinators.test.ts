@@ -1,28 +1,18 @@
 import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { fourInARow } from '../support/fleet-file.ts'
-import { openSharedFleet, type Fleet } from '../support/fleet.ts'
-import { startBroker, type Broker } from '../support/broker.ts'
+import type { Fleet } from '../support/fleet.ts'
+import { openForFile } from '../support/fleet-of-file.ts'
+import { startBroker } from '../support/broker.ts'
 import { newestRun } from '../support/run-of.ts'
 import { until } from '../support/until.ts'
 
 // R8 with two coordinators: one is frozen in the midst of its run, the other takes over, and the first is thawed.
 
-let broker: Broker
 let fleet: Fleet
-beforeAll(async () => {
-  broker = await startBroker()
-  fleet = await openSharedFleet(broker.url, fourInARow)
-})
-afterAll(async () => {
-  await fleet?.[Symbol.asyncDispose]()
-  await broker?.[Symbol.asyncDispose]()
-})
-beforeEach(async () => {
-  fleet.showLogsIfTestFails()
-  await fleet.recover()
-})
+openForFile(startBroker, fourInARow, (opened) => ({ fleet } = opened))
+beforeEach(() => fleet.recover())
 
 const alice = { env: { SUDO_USER: 'alice' } }
 const bob = { env: { SUDO_USER: 'bob' } }
