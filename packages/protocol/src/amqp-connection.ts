@@ -4,13 +4,13 @@ import { connect, type Channel, type ChannelModel, type SocketOptions } from 'am
 import { explain, type AmqpUrl } from './amqp-url.ts'
 import { BrokerUnavailable } from './errors.ts'
 import type { TransportStatus } from './transport.ts'
+import { briefly } from './waiting.ts'
 
 // C1. There is one way to set up a connection, for the first and for every later one.
 // C2. Whatever goes wrong with a channel ends its connection: there is no half-alive state to reason about.
 // C3. Nothing waits for a broker without a bound: not a connect, not a close, not a caller.
 
 const connectTimeoutMs = 5000
-const closeTimeoutMs = 1000
 /** A broker that has just started answers while some of its queues do not: declaring such a one hangs. */
 const setUpTimeoutMs = 15_000
 const firstDelayMs = 100
@@ -225,11 +225,6 @@ function gatherer(stream: Duplex): () => void {
       }),
     )
   }
-}
-
-/** Waits for a parting word to a broker that may be frozen or gone (C3); whether it was heard is all the same. */
-export async function briefly(parting: Promise<unknown>): Promise<void> {
-  await Promise.race([parting, delay(closeTimeoutMs, undefined, { ref: false })]).catch(() => {})
 }
 
 async function rejectWhenLost(link: Link): Promise<never> {

@@ -1,16 +1,11 @@
 import { IllegalOperationError, type Channel, type ConsumeMessage } from 'amqplib'
-import {
-  briefly,
-  failWith,
-  LastingConnection,
-  type ConnectionSettings,
-  type Link,
-} from './amqp-connection.ts'
+import { failWith, LastingConnection, type ConnectionSettings, type Link } from './amqp-connection.ts'
 import { declareExchanges, eventQueueOf, exchanges, patternOf } from './amqp-topology.ts'
 import { explain } from './amqp-url.ts'
 import { decodeEvent, DeliveryQueue, selects } from './event-log.ts'
 import { limits } from './limits.ts'
 import type { EventFilter, EventSubscription, TransportStatus } from './transport.ts'
+import { briefly } from './waiting.ts'
 
 /** Events that a consumer may have unacknowledged. */
 const prefetch = 256

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { briefly, LastingConnection, type ConnectionSettings } from './amqp-connection.ts'
+import { LastingConnection, type ConnectionSettings } from './amqp-connection.ts'
 import { ReceivingSession } from './amqp-receiving-session.ts'
 import { AddressInUse, BrokerUnavailable } from './errors.ts'
 import { limits } from './limits.ts'
 import { addressName, type Address, type Mailbox, type TransportStatus } from './transport.ts'
+import { aborted, briefly } from './waiting.ts'
 
 /** Between two attempts at an address that another connection holds. */
 const retryMs = 500
@@ -169,11 +170,4 @@ class AmqpMailbox implements Mailbox {
       if (!this.#closing.signal.aborted) this.#owner.take(content)
     })
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

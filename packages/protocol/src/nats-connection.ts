@@ -9,9 +9,9 @@ import { Ambiguous, BrokerUnavailable, NobodyThere } from './errors.ts'
 import { inboxPrefix } from './nats-topology.ts'
 import { explainNats, type NatsServers } from './nats-url.ts'
 import type { TransportStatus } from './transport.ts'
+import { briefly, within } from './waiting.ts'
 
 const connectTimeoutMs = 5000
-const closeTimeoutMs = 1000
 /** Sent at most this long after the loss of a connection, and at least half of it: a fleet does not come back in one instant. */
 const reconnectWaitMs = 500
 
@@ -164,7 +164,7 @@ export class NatsLink implements AsyncDisposable {
     this.#back.resolve()
     await Promise.allSettled(this.#publishing)
     const closed = this.connection.close()
-    await within(closeTimeoutMs, closed, () => new Error('late')).catch(() => {})
+    await briefly(closed)
   }
 
   async #send(subject: string, message: Uint8Array, what: string): Promise<void> {
@@ -224,16 +224,5 @@ export class NatsLink implements AsyncDisposable {
     if (error instanceof PermissionViolationError && error.operation === 'publish') {
       this.#refused.set(error.subject, error.message)
     }
-  }
-}
-
-/** What `promise` comes to, or what `late` makes once `ms` have passed. */
-export async function within<T>(ms: number, promise: Promise<T>, late: () => Error): Promise<T> {
-  const { promise: timeUp, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(late()), ms)
-  try {
-    return await Promise.race([promise, timeUp])
-  } finally {
-    clearTimeout(timer)
   }
 }

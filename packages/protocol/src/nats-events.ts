@@ -11,11 +11,12 @@ import {
 import { nanos } from '@nats-io/transport-node'
 import { BrokerUnavailable } from './errors.ts'
 import { decodeEvent, DeliveryQueue, selects } from './event-log.ts'
-import { within, type NatsLink } from './nats-connection.ts'
+import { type NatsLink } from './nats-connection.ts'
 import { Ownership } from './nats-ownership.ts'
 import { consumerName, eventStream, eventStreamConfig, ownerSubject } from './nats-topology.ts'
 import { explainNats } from './nats-url.ts'
 import type { EventFilter, EventSubscription, Weakness } from './transport.ts'
+import { aborted, briefly, partingMs } from './waiting.ts'
 
 /** Events that a consumer may have unacknowledged. */
 const prefetch = 256
@@ -25,7 +26,6 @@ const ackWaitMs = 2000
 const pullMs = 10_000
 const heartbeatMs = 1000
 const apiTimeoutMs = 5000
-const closeTimeoutMs = 1000
 const streamInUse = 10058
 const consumerExists = 10148
 /** An owner that does not answer for this long is gone. */
@@ -99,7 +99,7 @@ export async function subscribeNats(
   const ending = new AbortController()
   const deliveries = new DeliveryQueue(async () => {
     ending.abort()
-    await within(2 * closeTimeoutMs, serving, () => new Error('late')).catch(() => {})
+    await briefly(serving, 2 * partingMs)
     consumer.onEnded()
   })
   const serving = serve(link, consumer, deliveries, ending.signal)
@@ -151,7 +151,7 @@ async function serve(
     // What we had is not ours to acknowledge any more: it comes again.
     deliveries.clear()
     ownership.release()
-    await within(closeTimeoutMs, link.flush(), () => new Error('late')).catch(() => {})
+    await briefly(link.flush())
   }
 }
 
@@ -183,7 +183,7 @@ async function read(
       continue
     }
     await Promise.race([messages.closed(), aborted(signal)])
-    await within(closeTimeoutMs, messages.close(), () => new Error('late')).catch(() => {})
+    await briefly(messages.close())
     await hand.release()
     // A server that is still removing a stream accepts a new one of that name, and then delivers nothing of it.
     await pause(signal)
@@ -238,7 +238,7 @@ class Hand {
     clearInterval(this.#renewal)
     clearTimeout(this.#giveUp)
     const acknowledged = Promise.allSettled(this.#acknowledging)
-    await within(closeTimeoutMs, acknowledged, () => new Error('late')).catch(() => {})
+    await briefly(acknowledged)
     this.#held.clear()
   }
 
@@ -275,11 +275,4 @@ class Hand {
 
 async function pause(signal: AbortSignal): Promise<void> {
   await Promise.race([new Promise((resolve) => setTimeout(resolve, 500)), aborted(signal)])
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

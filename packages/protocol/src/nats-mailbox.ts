@@ -1,12 +1,11 @@
 import type { Subscription } from '@nats-io/transport-node'
 import { AddressInUse } from './errors.ts'
 import { limits } from './limits.ts'
-import { within, type NatsLink } from './nats-connection.ts'
+import { type NatsLink } from './nats-connection.ts'
 import { Ownership } from './nats-ownership.ts'
 import { mailboxSubject, ownerSubject } from './nats-topology.ts'
 import { addressName, type Address, type Mailbox, type TransportStatus } from './transport.ts'
-
-const partingMs = 1000
+import { briefly } from './waiting.ts'
 
 export interface NatsMailboxOwner {
   receive(message: Uint8Array): void
@@ -57,7 +56,7 @@ export class NatsMailbox implements Mailbox {
     if (this.#closing.signal.aborted) return
     this.#close()
     // Nobody is there from now on, as the server sees it.
-    await within(partingMs, this.#link.flush(), () => new Error('late')).catch(() => {})
+    await briefly(this.#link.flush())
   }
 
   async #open(): Promise<void> {
