@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { openHost } from '@filo/agent'
 import { openTransport, type AuditEvent, type Transport, readBootId } from '@filo/protocol'
 import { pino } from 'pino'
-import { readHostSecret, readPublicKey } from '../packages/coordinator/src/engine/keys.ts'
+import { readHostSecret, readCoordinatorPublicKey } from '../packages/coordinator/src/engine/keys.ts'
 import { openStateDir } from '../packages/coordinator/src/engine/state-dir.ts'
 import { hostDefinition } from '../packages/coordinator/src/fleet/fleet.ts'
 import { fleetOf } from './fleet-of.ts'
@@ -25,7 +25,7 @@ const [file, state, own, ...names] = process.argv.slice(2) as [string, string, s
 const fleet = fleetOf(readFileSync(file, 'utf8'))
 if (fleet.broker === 'local') throw new Error('agents of their own need a broker')
 const { keys } = openStateDir(fleet.name, state, process.env)
-const coordinator = readPublicKey(keys)
+const coordinator = readCoordinatorPublicKey(keys)
 
 const nothing = (): Omit<Traffic, 'cpuMs'> => ({ received: 0, sent: 0, events: [] })
 let traffic = nothing()
@@ -57,7 +57,7 @@ for (const host of names) {
   const opened = await openHost({
     definition: hostDefinition(fleet, host),
     identity: {
-      key: readHostSecret(keys, host),
+      key: readHostSecret(keys, host)!,
       trusted: (id) => (id === coordinator.id ? coordinator : undefined),
     },
     transport: counting,

@@ -100,7 +100,7 @@ async function measure(hosts: number, rounds: number, product: string, broker: R
   using dir = tempDir()
   const fleet = makeLayeredFleet(dir.path, hosts, broker.url)
   const floor = compile(dir.path, 'floor')
-  await command(dir.path, ['keys'])
+  await command(dir.path, ['keys', 'init', '--hosts'])
   await using agents = await startAgents(product, dir.path, fleet)
   // Also makes the first state, and warms what is cached: not counted.
   await command(dir.path, ['start', '--yes'])

@@ -267,7 +267,7 @@ test('a fleet without keys exits 78, one whose broker is away 69, and no run is 
     code: 78,
     stderr: expect.stringMatching(/key.*filo keys/s) as string,
   })
-  expect(await fleet.filo('keys')).toMatchObject({ code: 0 })
+  expect(await fleet.filo('keys', 'init', '--hosts')).toMatchObject({ code: 0 })
   expect(await fleet.filo('start', '--yes')).toMatchObject({
     code: 69,
     stderr: expect.stringMatching(/127\.0\.0\.1.*filo doctor/s) as string,

@@ -56,7 +56,7 @@ describe('setting up', () => {
 
   test('with broker: local there are no keys to make and no agent to configure', async () => {
     await using fleet = localFleet()
-    expect(await fleet.filo('keys')).toMatchObject({ code: 0 })
+    expect(await fleet.filo('keys', 'init', '--hosts')).toMatchObject({ code: 65 })
     expect(existsSync(join(fleet.path, '.state/test/keys/coordinator.key'))).toBe(false)
     expect(await fleet.filo('agent-config', 'db-host')).toMatchObject({ code: 65 })
     expect(await fleet.filo('audit', 'follow')).toMatchObject({
@@ -76,12 +76,16 @@ describe('setting up', () => {
       code: 78,
       stderr: expect.stringContaining('filo keys') as string,
     })
-    const first = JSON.parse((await run('keys', '--json')).stdout) as {
-      keys: { made: boolean; fingerprint: string }[]
+    const init = async (...more: string[]) => {
+      const { stdout: told } = await run('keys', 'init', '--json', ...more)
+      return JSON.parse(told) as { keys: { is: string; fingerprint: string }[] }
     }
-    const second = JSON.parse((await run('keys', '--json')).stdout) as typeof first
-    expect(first.keys.map(({ made }) => made)).toEqual([true, true, true])
-    expect(second.keys.map(({ made }) => made)).toEqual([false, false, false])
+    const own = await init()
+    expect(own.keys.map(({ is }) => is)).toEqual(['in use', 'missing', 'missing'])
+    const first = await init('--hosts')
+    const second = await init('--hosts')
+    expect(first.keys.map(({ is }) => is)).toEqual(['in use', 'in use', 'in use'])
+    expect(first.keys[0]).toEqual(own.keys[0])
     expect(second.keys.map(({ fingerprint }) => fingerprint)).toEqual(
       first.keys.map(({ fingerprint }) => fingerprint),
     )
@@ -235,7 +239,7 @@ describe('doctor', () => {
     )
     const doctor = () => filo(['doctor', '--json'], { cwd: dir.path })
     expect(await doctor()).toMatchObject({ code: 78 })
-    await filo(['keys'], { cwd: dir.path })
+    await filo(['keys', 'init', '--hosts'], { cwd: dir.path })
     const unreachable = await doctor()
     expect(unreachable.code).toBe(69)
     expect(unreachable.stdout).toContain('connection refused')

@@ -1,57 +1,14 @@
-import { spawn } from 'node:child_process'
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
-import { filoEnvironment } from './support/filo.ts'
-import { programs } from './support/programs.ts'
-import { localFleet, type LocalFleet } from './support/local-fleet.ts'
-import { requireProgram } from './support/packages.ts'
+import { localFleet } from './support/local-fleet.ts'
 import { bringUp } from './support/run-of.ts'
-import { until } from './support/until.ts'
+import { atTerminal } from './support/terminal.ts'
 
 // What somebody at a terminal sees and may answer: filo on a pseudo-terminal, by script(1).
 
-interface AtTerminal extends AsyncDisposable {
-  readonly code: Promise<number | null>
-  screen(): string
-  type(text: string): void
-  untilShows(pattern: RegExp): Promise<void>
-}
-
-async function atTerminal(
-  fleet: LocalFleet,
-  command: string,
-  environment: Record<string, string> = {},
-): Promise<AtTerminal> {
-  const script = await requireProgram('script', 'bsdutils')
-  const child = spawn(
-    script,
-    ['-qefc', `stty cols 100 rows 30; exec ${programs().filo} ${command}`, '/dev/null'],
-    {
-      cwd: fleet.path,
-      env: { ...filoEnvironment(fleet.path), TERM: 'xterm', ...environment },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    },
-  )
-  let screen = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (screen += text))
-  const code = new Promise<number | null>((resolve) => child.once('close', resolve))
-  return {
-    code,
-    screen: () => screen,
-    type: (text) => void child.stdin.write(text),
-    untilShows: async (pattern) => {
-      await until(`the terminal to show ${pattern}`, () => pattern.test(stripVTControlCharacters(screen)))
-    },
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL')
-      await code
-    },
-  }
-}
-
 test('the plan is shown with what it would find, and nothing is done before a yes', async () => {
   await using fleet = localFleet()
-  await using terminal = await atTerminal(fleet, 'start')
+  await using terminal = await atTerminal(fleet.path, 'start')
   await terminal.untilShows(/Go ahead\? \[y\/N\]/)
   expect(stripVTControlCharacters(terminal.screen())).toMatch(/4 steps on 4 hosts; 4 would act/)
   expect(fleet.services.requests()).toEqual([])
@@ -62,7 +19,7 @@ test('the plan is shown with what it would find, and nothing is done before a ye
 
 test.each(['n\r', '\r', '\u0003', '\u0004'])('%j is a no: nothing is done, exit 5', async (answer) => {
   await using fleet = localFleet()
-  await using terminal = await atTerminal(fleet, 'start')
+  await using terminal = await atTerminal(fleet.path, 'start')
   await terminal.untilShows(/Go ahead\?/)
   terminal.type(answer)
   expect(await terminal.code).toBe(5)
@@ -74,7 +31,7 @@ test('what is in progress is shown with its age and last output, and Ctrl-C ends
   await using fleet = localFleet()
   await bringUp(fleet)
   fleet.services.hold('mail')
-  await using terminal = await atTerminal(fleet, 'stop --yes')
+  await using terminal = await atTerminal(fleet.path, 'stop --yes')
   await terminal.untilShows(/stop mail@mail-host +\d.* acting: mail: stopping/)
   await terminal.untilShows(/1 of 4 steps done, 1 in progress/)
   terminal.type('\u0003')
@@ -87,13 +44,13 @@ test('what is in progress is shown with its age and last output, and Ctrl-C ends
 test('colours are for terminals, and not for those who set NO_COLOR or type --no-color', async () => {
   await using fleet = localFleet()
   const bold = '\u001b[1m'
-  await using colored = await atTerminal(fleet, 'start --yes')
+  await using colored = await atTerminal(fleet.path, 'start --yes')
   expect(await colored.code).toBe(0)
   expect(colored.screen()).toContain(bold)
-  await using byVariable = await atTerminal(fleet, 'start --yes', { NO_COLOR: '1' })
+  await using byVariable = await atTerminal(fleet.path, 'start --yes', { NO_COLOR: '1' })
   expect(await byVariable.code).toBe(0)
   expect(byVariable.screen()).not.toContain(bold)
-  await using byOption = await atTerminal(fleet, 'start --yes --no-color')
+  await using byOption = await atTerminal(fleet.path, 'start --yes --no-color')
   expect(await byOption.code).toBe(0)
   expect(byOption.screen()).not.toContain(bold)
 })

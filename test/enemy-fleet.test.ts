@@ -28,7 +28,7 @@ async function stopInMidst(...options: string[]) {
 test('an agent with a key of its own making is not believed, and nothing is stopped', async () => {
   rmSync(join(fleet.path, '.state', 'test', 'keys', 'hosts', 'app-host.key'))
   rmSync(join(fleet.path, '.state', 'test', 'keys', 'hosts', 'app-host.pub'))
-  expect(await fleet.filo('keys')).toMatchObject({ code: 0 })
+  expect(await fleet.filo('keys', 'init', '--hosts')).toMatchObject({ code: 0 })
   const ended = await fleet.filo('stop', '--yes', ...patience)
   expect(ended).toMatchObject({ code: 3 })
   expect(ended.stdout).toMatch(/app-host does not answer: what answers for app-host signs with another key/)
@@ -47,7 +47,7 @@ test('agents that obey another coordinator are silent, and doctor says where to 
   await using own = await openFleet(broker.url, { alone: { host: 'alone' } })
   rmSync(join(own.path, '.state', 'test', 'keys', 'coordinator.key'))
   rmSync(join(own.path, '.state', 'test', 'keys', 'coordinator.pub'))
-  expect(await own.filo('keys')).toMatchObject({ code: 0 })
+  expect(await own.filo('keys', 'init', '--hosts')).toMatchObject({ code: 0 })
   const doctor = await own.filo('doctor')
   expect(doctor.code).toBe(3)
   expect(doctor.stdout).toMatch(/no answer from alone within 10 s\n.*"unknown-key".*filo agent-config alone/)

@@ -171,7 +171,7 @@ test(`${messages} random, spoilt and forged answers to a coordinator make nothin
     fleet: 'test',
     coordinator,
     operator: 'x',
-    key: own.signing,
+    keys: [own.signing],
     audit: null,
     redactor: new Redactor(),
     hosts,

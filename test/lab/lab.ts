@@ -57,7 +57,7 @@ export class Lab {
   async declare(fleet: string): Promise<void> {
     mkdirSync(this.desk, { recursive: true })
     writeFileSync(join(this.desk, 'filo.yaml'), fleet.replace(/^broker:.*$/m, `broker: ${brokerUrl}`))
-    await this.#succeed('keys')
+    await this.#succeed('keys', 'init', '--hosts')
     const { hosts } = parse(fleet) as { readonly hosts: Readonly<Record<string, unknown>> }
     await Promise.all(
       Object.keys(hosts).map(async (name) => {

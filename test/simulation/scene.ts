@@ -97,7 +97,7 @@ export class Scene implements Disposable {
     const other = dice.happens(0.5) ? admin : this.#addMachine('admin2')
     const redactor = new Redactor()
     const identify = (at: number, operator: string) => {
-      return { fleet: fleet.name, operator, key: coordinatorKeys[at]!.signing, redactor, hosts: verifying }
+      return { fleet: fleet.name, operator, keys: [coordinatorKeys[at]!.signing], redactor, hosts: verifying }
     }
     this.operator = new Operator(world, admin, identify(0, 'alice@admin1'), this.plan(verb))
     this.rival = new Operator(world, other, identify(1, 'eve@admin2'), this.plan(dice.pick(verbs)))

@@ -83,7 +83,7 @@ export async function openSharedFleet(
     await succeed(run('agent-config', host, '-o', join(dir.path, 'agents', host)))
   }
   declare(declared)
-  await succeed(run('keys'))
+  await succeed(run('keys', 'init', '--hosts'))
   await Promise.all(
     [...agents.values()].map(async (agent) => {
       await configure(agent.host)

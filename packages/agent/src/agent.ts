@@ -33,7 +33,7 @@ import type { Stage } from './perform.ts'
 import { localTime } from './policy-file.ts'
 import { objectionTo, standstillOf, type Policy } from './policy.ts'
 import { Repeats } from './repeats.ts'
-import { Voice, type Origin } from './voice.ts'
+import { Voice, type Origin, type Question } from './voice.ts'
 
 // One message in, its answers out. A message is checked in the order of DESIGN section 7, cheapest first: what is
 // not a signed command of a trusted coordinator to this host is counted and dropped without an answer; what is, and
@@ -138,7 +138,7 @@ export class Agent implements AsyncDisposable {
   receive(bytes: Uint8Array): void {
     const opened = unsealCommand(bytes, this.#identity.trusted)
     if (opened.kind === 'rejected') return this.#reject(opened.why)
-    const { message: command, hash } = opened
+    const { message: command, hash, key } = opened
     if (command.body.host !== this.#host.host || command.body.fleet !== this.#host.fleet) {
       return this.#reject('other-host')
     }
@@ -147,7 +147,7 @@ export class Agent implements AsyncDisposable {
     // An action is answered for each time: its answer may have been lost.
     if (isRepeat && command.type !== 'act') return this.#reject('repeated')
     this.#handling += 1
-    const origin = { coordinator: command.body.coordinator, inReplyTo: hash, isRepeat }
+    const origin = { coordinator: command.body.coordinator, inReplyTo: hash, takenBy: key.id, isRepeat }
     if (command.body.head !== null) this.#ledger?.audit.hear(command.body.head)
     void this.#handle(command, origin)
       .catch((error: unknown) => {
@@ -167,7 +167,7 @@ export class Agent implements AsyncDisposable {
     if ((count & (count - 1)) === 0) this.#world.log.warn({ why, count }, 'a message was dropped')
   }
 
-  async #handle(command: Command, origin: Origin): Promise<void> {
+  async #handle(command: Command, origin: Question): Promise<void> {
     this.#claims?.hearFrom(command.body.coordinator)
     if (command.type === 'observe') {
       const { services, settle } = command.body

@@ -1,6 +1,13 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { HostDefinition, parseSigningKey, parseVerifyingKey, readSecrets } from '@filo/protocol'
+import {
+  formatSigningKey,
+  HostDefinition,
+  makeKeyPair,
+  parseSigningKey,
+  parseVerifyingKey,
+  readSecrets,
+} from '@filo/protocol'
 import { parseDocument } from 'yaml'
 import * as z from 'zod'
 import type { AgentIdentity } from './agent.ts'
@@ -34,8 +41,7 @@ export interface ReadConfig {
   readonly policyFile: string
 }
 
-/** Reads an agent's configuration and keys. Throws ConfigurationError. */
-export function readConfig(file: string): ReadConfig {
+function parseConfig(file: string): AgentConfig {
   const document = parseDocument(readText(file, 'the configuration'), { prettyErrors: true })
   if (document.errors.length > 0) throw new ConfigurationError(`${file}: ${document.errors[0]!.message}`)
   const parsed = AgentConfig.safeParse(document.toJS())
@@ -44,8 +50,40 @@ export function readConfig(file: string): ReadConfig {
       `${file} is no agent configuration:\n${z.prettifyError(parsed.error)}\nWrite it anew with: filo agent-config HOST`,
     )
   }
-  const { broker, key, trusted, secrets, ...definition } = parsed.data
+  return parsed.data
+}
+
+/**
+ * The fingerprint of the agent's own key (SHA-256 of its SPKI DER form, hexadecimal). Makes the key where there is none: it never leaves
+ * its host. Throws ConfigurationError.
+ */
+export function showFingerprint(file: string): string {
+  const keyFile = resolve(dirname(file), parseConfig(file).key)
+  if (!existsSync(keyFile)) {
+    try {
+      writeFileSync(keyFile, formatSigningKey(makeKeyPair().signing), {
+        mode: 0o600,
+        flag: 'wx',
+        flush: true,
+      })
+    } catch (error) {
+      throw new ConfigurationError(`the agent's key cannot be made: ${(error as Error).message}`, {
+        cause: error,
+      })
+    }
+  }
+  return readKey(keyFile, () => parseSigningKey(readText(keyFile, "the agent's private key"))).id
+}
+
+/** Reads an agent's configuration and keys. Throws ConfigurationError. */
+export function readConfig(file: string): ReadConfig {
+  const { broker, key, trusted, secrets, ...definition } = parseConfig(file)
   const keyFile = resolve(dirname(file), key)
+  if (!existsSync(keyFile)) {
+    throw new ConfigurationError(
+      `there is no key ${keyFile} yet: make it by filo-agent --fingerprint, and have the fingerprint confirmed by filo enroll ${definition.host}, where filo is`,
+    )
+  }
   const trustedKeys = trusted.map((pem, at) =>
     readKey(`${file}: trusted[${at}]`, () => parseVerifyingKey(pem)),
   )

@@ -1,6 +1,6 @@
 import { AddressInUse, BrokerUnavailable, DamagedDatabase, readBootId, systemClock } from '@filo/protocol'
 import { Command, CommanderError } from 'commander'
-import { ConfigurationError, readConfig } from './config.ts'
+import { ConfigurationError, readConfig, showFingerprint } from './config.ts'
 import { LedgerInUse } from './ledger.ts'
 import { localTime, readPolicy } from './policy-file.ts'
 import { standstillOf } from './policy.ts'
@@ -16,9 +16,19 @@ async function main(): Promise<void> {
     .option('-c, --config <file>', 'what `filo agent-config HOST` wrote', '/etc/filo/agent.yaml')
     .option('--state <dir>', 'where the ledger is', '/var/lib/filo-agent')
     .option('--check', 'read configuration, keys and policy, say what is wrong, and end')
+    .option('--fingerprint', 'show the fingerprint of its key, which is made where there is none, and end')
     .exitOverride()
     .parse()
-  const { config, state, check } = program.opts<{ config: string; state: string; check?: true }>()
+  const { config, state, check, fingerprint } = program.opts<{
+    config: string
+    state: string
+    check?: true
+    fingerprint?: true
+  }>()
+  if (fingerprint) {
+    process.stdout.write(`${showFingerprint(config)}\n`)
+    return
+  }
   const read = readConfig(config)
   if (check) {
     const { host, services, hooks } = read.definition

@@ -5,7 +5,9 @@ import {
   noHead,
   redactAnswer,
   NobodyThere,
+  publicKeyOf,
   seal,
+  spellKey,
   type Act,
   type Answer,
   type Beacon,
@@ -33,6 +35,12 @@ export interface Origin {
   readonly isRepeat: boolean
 }
 
+/** A command that has just come in. */
+export interface Question extends Origin {
+  /** The key that signed it, among those that this agent obeys. */
+  readonly takenBy: Sha256
+}
+
 /** Who speaks. */
 export interface Speaker {
   readonly fleet: string
@@ -55,6 +63,7 @@ export class Voice {
     readonly redactor: Redactor
   }
   readonly #key: SigningKey
+  readonly #publicKey: string
   readonly #speaker: Speaker
   readonly #incarnation = randomUUID()
   readonly #sending = new Set<Promise<void>>()
@@ -73,12 +82,15 @@ export class Voice {
   ) {
     this.#world = world
     this.#key = key
+    this.#publicKey = spellKey(publicKeyOf(key))
     this.#speaker = speaker
   }
 
-  report(origin: Origin, told: Partial<Pick<Report, 'observations' | 'actions' | 'definitions'>>): void {
+  report(origin: Question, told: Partial<Pick<Report, 'observations' | 'actions' | 'definitions'>>): void {
     const body: Report = {
       ...this.#common(origin),
+      publicKey: this.#publicKey,
+      takenBy: origin.takenBy,
       holder: this.#speaker.holder(),
       freeze: this.#speaker.freeze(),
       observations: [],

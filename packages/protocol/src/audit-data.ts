@@ -31,6 +31,13 @@ const data = <Shape extends z.ZodRawShape>(description: string, shape: Shape) =>
 
 /** What the data of each type of event hold. */
 export const auditData = {
+  'filo.key.changed': data('A key of a coordinator or host was made, accepted, replaced or revoked.', {
+    heads: common.heads,
+    operator,
+    outcome: outcome('success'),
+    change: z.enum(['made', 'accepted', 'rotated', 'revoked']),
+    fingerprint: Sha256,
+  }),
   'filo.run.ordered': data('An operator ordered a run: a plan, named by its hash, to be carried out.', {
     ...common,
     operator,

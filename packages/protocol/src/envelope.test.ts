@@ -7,6 +7,8 @@ import {
   parseSigningKey,
   parseVerifyingKey,
   seal,
+  shownKey,
+  spellKey,
   unsealAnswer,
   unsealCommand,
   type Unsealed,
@@ -65,8 +67,8 @@ test.each<[string, Uint8Array, string]>([
   ['too large', Buffer.alloc(limits.messageBytes + 1, ' '), 'too-large'],
   ['too deep', Buffer.from('['.repeat(30_000)), 'malformed'],
   [
-    'two signatures',
-    changed((one) => ({ ...one, signatures: [...one['signatures']!, ...one['signatures']!] })),
+    'three signatures',
+    changed((one) => ({ ...one, signatures: Array(3).fill(one['signatures']![0]) })),
     'malformed',
   ],
   ['an unknown member', changed((one) => ({ ...one, extra: 1 })), 'malformed'],
@@ -101,6 +103,31 @@ test('a signature of a key that is not trusted, or over other bytes, is rejected
       ),
     ),
   ).toBe('bad-signature')
+})
+
+test('of two signatures each receiver goes by the one whose key it knows, and no other makes up for a bad one', () => {
+  const before = makeKeyPair()
+  const { bytes } = seal(command, makeKeyPair().signing, keys.signing)
+  expect(unsealCommand(bytes, trusted)).toMatchObject({ kind: 'message', key: { id: keys.verifying.id } })
+  const trustedBefore = (id: string) => (id === before.verifying.id ? before.verifying : undefined)
+  expect(why(unsealCommand(bytes, trustedBefore))).toBe('unknown-key')
+  const swapped = JSON.parse(Buffer.from(bytes).toString()) as { signatures: { sig: string }[] }
+  const [one, other] = swapped.signatures
+  ;[one!.sig, other!.sig] = [other!.sig, one!.sig]
+  expect(why(unsealCommand(Buffer.from(JSON.stringify(swapped)), trusted))).toBe('bad-signature')
+})
+
+test('a key is shown by a message that it has signed, and is no more than shown', () => {
+  const shown = (publicKey: unknown) => {
+    const payload = Buffer.from(JSON.stringify({ publicKey })).toString('base64')
+    return shownKey(changed((one) => ({ ...one, payload })))?.id
+  }
+  expect(shown(spellKey(keys.verifying))).toBe(keys.verifying.id)
+  expect(shown('AAAA')).toBeUndefined()
+  expect(shown(1)).toBeUndefined()
+  expect(shown(formatVerifyingKey(keys.verifying))).toBeUndefined()
+  expect(shownKey(Buffer.from('{'))).toBeUndefined()
+  expect(shownKey(Buffer.alloc(limits.messageBytes + 1, ' '))).toBeUndefined()
 })
 
 test('a key that is trusted says nothing that the schema does not know', () => {

@@ -39,6 +39,11 @@ export function makeKeyPair(): KeyPair {
   return { signing: signingKey(privateKey), verifying: verifyingKey(publicKey) }
 }
 
+/** The public key that belongs to a private one. */
+export function publicKeyOf({ privateKey }: SigningKey): VerifyingKey {
+  return verifyingKey(createPublicKey(privateKey))
+}
+
 export function signingKey(privateKey: KeyObject): SigningKey {
   if (privateKey.asymmetricKeyType !== 'ed25519') throw new TypeError('not an Ed25519 key')
   return { id: verifyingKey(createPublicKey(privateKey)).id, privateKey }
@@ -75,7 +80,11 @@ const typeSuffix = '+json'
 const Envelope = z.strictObject({
   payloadType: z.string().max(80),
   payload: z.string(),
-  signatures: z.tuple([z.strictObject({ keyid: z.string().length(64), sig: z.string().length(88) })]),
+  /** Two while the key of who speaks is being replaced: each receiver goes by the one that it knows. */
+  signatures: z
+    .array(z.strictObject({ keyid: z.string().length(64), sig: z.string().length(88) }))
+    .min(1)
+    .max(2),
 })
 
 /** A message on its way out: the bytes to send, and the hash of its payload that an answer will quote. */
@@ -84,15 +93,18 @@ export interface Sealed {
   readonly hash: Sha256
 }
 
-/** Signs a message. Throws RangeError when it is larger than `limits.messageBytes`: that is a bug of the caller. */
-export function seal(message: Message, key: SigningKey): Sealed {
+/** Signs a message, by each key that its receivers may know. Throws RangeError when it is larger than `limits.messageBytes`: that is a bug of the caller. */
+export function seal(message: Message, ...keys: readonly SigningKey[]): Sealed {
   const payload = Buffer.from(JSON.stringify(message.body))
   const payloadType = typePrefix + message.type + typeSuffix
-  const sig = sign(null, preAuthenticationEncoding(payloadType, payload), key.privateKey)
+  const signed = preAuthenticationEncoding(payloadType, payload)
   const envelope: z.infer<typeof Envelope> = {
     payloadType,
     payload: payload.toString('base64'),
-    signatures: [{ keyid: key.id, sig: sig.toString('base64') }],
+    signatures: keys.map(({ id, privateKey }) => ({
+      keyid: id,
+      sig: sign(null, signed, privateKey).toString('base64'),
+    })),
   }
   const bytes = Buffer.from(JSON.stringify(envelope))
   if (bytes.length > limits.messageBytes) {
@@ -142,10 +154,11 @@ function unseal(
     return rejected('unknown-type')
   const type = payloadType.slice(typePrefix.length, -typeSuffix.length)
   if (!Object.hasOwn(schemas, type)) return rejected('unknown-type')
-  const key = trusted(signatures[0].keyid)
-  if (key === undefined) return rejected('unknown-key')
+  const known = signatures.map(({ keyid, sig }) => ({ key: trusted(keyid), sig })).find(({ key }) => key)
+  if (known?.key === undefined) return rejected('unknown-key')
+  const { key } = known
   const content = strictBase64(payload)
-  const sig = strictBase64(signatures[0].sig)
+  const sig = strictBase64(known.sig)
   if (content === undefined || sig === undefined) return rejected('malformed')
   if (!verify(null, preAuthenticationEncoding(payloadType, content), key.publicKey, sig))
     return rejected('bad-signature')
@@ -164,6 +177,29 @@ export function claimedReply(bytes: Uint8Array): string | undefined {
   const content = envelope.success ? strictBase64(envelope.data.payload) : undefined
   const claimed = content && z.object({ inReplyTo: z.string() }).safeParse(parseJson(content))
   return claimed?.success ? claimed.data.inReplyTo : undefined
+}
+
+/**
+ * The key by which an answer shows itself to be signed, although nobody vouches for whose it is: good for showing its
+ * fingerprint to an operator, who compares it with what the host itself shows, and for nothing before that.
+ */
+export function shownKey(bytes: Uint8Array): VerifyingKey | undefined {
+  if (bytes.length > limits.messageBytes) return undefined
+  const envelope = Envelope.safeParse(parseJson(bytes))
+  const content = envelope.success ? strictBase64(envelope.data.payload) : undefined
+  const shown = content && z.object({ publicKey: z.string() }).safeParse(parseJson(content))
+  if (!shown?.success) return undefined
+  try {
+    const der = strictBase64(shown.data.publicKey)
+    return der && verifyingKey(createPublicKey({ key: der, format: 'der', type: 'spki' }))
+  } catch {
+    return undefined
+  }
+}
+
+/** A public key as a message has it. */
+export function spellKey({ publicKey }: VerifyingKey): string {
+  return publicKey.export({ type: 'spki', format: 'der' }).toString('base64')
 }
 
 function rejected(why: Unsealable): { readonly kind: 'rejected'; readonly why: Unsealable } {

@@ -208,6 +208,10 @@ export type Freeze = z.infer<typeof Freeze>
 /** Answers `claim`, `observe`, `inquire`, `seal`, `release`. */
 export const Report = z.strictObject({
   ...voice,
+  /** The agent's own key (SPKI, base64), for who does not know it yet. Worth nothing until an operator has compared its fingerprint. */
+  publicKey: z.string().max(100),
+  /** By which of the coordinator's keys the command was taken. */
+  takenBy: Sha256,
   /** Null where its policy freezes nothing. */
   freeze: Freeze.nullable(),
   /** Who holds the host now. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { AgentConfig } from '@filo/agent'
 import { formatSigningKey, formatVerifyingKey } from '@filo/protocol'
 import { stringify } from 'yaml'
-import { readHostSecret, readPublicKey } from '../engine/keys.ts'
+import { readCoordinatorPublicKey, readHostKey, readHostSecret } from '../engine/keys.ts'
 import { hostDefinition } from '../fleet/fleet.ts'
 import { hint } from '../fleet/problem.ts'
 import type { Context } from './context.ts'
@@ -13,7 +13,7 @@ import { printLines } from './print.ts'
 
 const keyName = 'agent.key'
 
-/** Prints a host's slice of the fleet file, or writes it into a folder together with the host's private key. */
+/** Prints a host's slice of the fleet file, or writes it into a folder, with the host's private key where that was made here. */
 export async function agentConfig(
   context: Context,
   host: string,
@@ -35,7 +35,7 @@ export async function agentConfig(
     ...hostDefinition(fleet, host),
     broker: [...fleet.broker],
     key: keyName,
-    trusted: [formatVerifyingKey(readPublicKey(dir.keys))],
+    trusted: [formatVerifyingKey(readCoordinatorPublicKey(dir.keys))],
     ...(fleet.secrets !== undefined && { secrets: fleet.secrets }),
   }
   const yaml = `# The agent of ${host}. Written by: filo agent-config ${host}\n${stringify(config)}`
@@ -43,15 +43,20 @@ export async function agentConfig(
     context.stdout.write(yaml)
     return exitCodes.done
   }
-  const secret = formatSigningKey(readHostSecret(dir.keys, host))
+  const secret = readHostSecret(dir.keys, host)
   mkdirSync(output, { recursive: true, mode: 0o700 })
   // The configuration may hold the broker's password.
-  for (const [name, text] of Object.entries({ 'agent.yaml': yaml, [keyName]: secret })) {
-    writeSecret(join(output, name), text)
-  }
+  writeSecret(join(output, 'agent.yaml'), yaml)
+  if (secret !== undefined) writeSecret(join(output, keyName), formatSigningKey(secret))
+  const wrote = secret === undefined ? [] : [join(output, keyName)]
   printLines(context.stdout, [
-    `wrote ${join(output, 'agent.yaml')} and ${join(output, keyName)}`,
-    `On ${host} they belong in /etc/filo, readable by root only; then: systemctl restart filo-agent`,
+    `wrote ${[join(output, 'agent.yaml'), ...wrote].join(' and ')}`,
+    ...(secret === undefined && readHostKey(dir.keys, host) === undefined
+      ? [
+          `On ${host} make its key and see its fingerprint by: filo-agent --fingerprint; then here: filo enroll ${host}`,
+        ]
+      : []),
+    `On ${host} what was written belongs in /etc/filo, readable by root only; then: systemctl restart filo-agent`,
   ])
   return exitCodes.done
 }

@@ -93,12 +93,17 @@ function defineSettingUp(program: Command, perform: Perform): void {
     .action((_options: object, command: Command) =>
       perform(command, async (context) => (await import('./validate.ts')).validate(context)),
     )
+  defineKeys(
+    program.command('keys').description('whom agents obey, and whom this coordinator believes'),
+    perform,
+  )
   program
-    .command('keys')
-    .description('make the keys that are missing: for this coordinator and for each host')
-    .addOption(json())
-    .action((_options: object, command: Command) =>
-      perform(command, async (context) => (await import('./keys.ts')).keys(context)),
+    .command('enroll')
+    .description("accept the key that a host's agent has made, by its fingerprint")
+    .argument('<host>')
+    .option('--fingerprint <sha256>', 'accept this one without being asked: as the host itself shows it')
+    .action((host: string, options: { fingerprint?: string }, command: Command) =>
+      perform(command, async (context) => (await import('./enroll.ts')).enroll(context, host, options)),
     )
   program
     .command('agent-config')
@@ -120,6 +125,40 @@ function defineSettingUp(program: Command, perform: Perform): void {
     .addOption(json())
     .action((_options: object, command: Command) =>
       perform(command, async (context) => (await import('./doctor.ts')).doctor(context)),
+    )
+}
+
+function defineKeys(keys: Command, perform: Perform): void {
+  keys
+    .command('init')
+    .description("make this coordinator's key, where there is none")
+    .option('--hosts', 'and one for each host that has none, to be brought there (agent-config -o)')
+    .addOption(json())
+    .action((options: { hosts?: true }, command: Command) =>
+      perform(command, async (context) => (await import('./keys.ts')).initKeys(context, options)),
+    )
+  keys
+    .command('show')
+    .description('show whose keys are known, by their fingerprints')
+    .addOption(json())
+    .action((_options: object, command: Command) =>
+      perform(command, async (context) => (await import('./keys.ts')).showKeys(context)),
+    )
+  keys
+    .command('rotate')
+    .description('make this coordinator another key; both sign until the old one is revoked')
+    .action((_options: object, command: Command) =>
+      perform(command, async (context) => (await import('./keys.ts')).rotateKeys(context)),
+    )
+  keys
+    .command('revoke')
+    .description("revoke this coordinator's old key, or a host's, for good")
+    .argument('<fingerprint>', 'or at least the first eight digits of it')
+    .option('--yes', 'without being asked')
+    .action((fingerprint: string, options: { yes?: true }, command: Command) =>
+      perform(command, async (context) =>
+        (await import('./keys.ts')).revokeKey(context, fingerprint, options),
+      ),
     )
 }
 

@@ -1,3 +1,4 @@
+import { readCoordinatorPublicKey } from '../engine/keys.ts'
 import { openConnection } from './connection.ts'
 import type { Context } from './context.ts'
 import { examineAgents } from './examine-agents.ts'
@@ -40,8 +41,9 @@ async function examine(context: Context): Promise<Finding[]> {
 }
 
 async function askAgents(context: Context, loaded: LoadedFleet): Promise<Finding[]> {
-  const { topology } = loaded
+  const { topology, fleet, dir } = loaded
   await using connection = await openConnection(context, loaded)
   const wanted = topology.instances.map(({ service, host }) => ({ service: service.name, host }))
-  return examineAgents(topology, await look(loaded, connection, wanted))
+  const ownKey = fleet.broker === 'local' ? undefined : readCoordinatorPublicKey(dir.keys).id
+  return examineAgents(topology, await look(loaded, connection, wanted), ownKey)
 }

@@ -10,8 +10,15 @@ import { counted } from './plan-view.ts'
 /** Beyond this, times in logs of different hosts cannot be compared by eye. Nothing in a run depends on it. */
 const mostSkewMs = 5000
 
-/** What the answers of all agents say about them, about their definitions and about their clocks. */
-export function examineAgents({ fleet, instances }: Topology, survey: Survey): Finding[] {
+/**
+ * What the answers of all agents say about them, about their definitions and about their clocks.
+ * @param ownKey the fingerprint of the coordinator's key; undefined where it is made for each command
+ */
+export function examineAgents(
+  { fleet, instances }: Topology,
+  survey: Survey,
+  ownKey: string | undefined,
+): Finding[] {
   const hosts = [...survey.hosts.values()]
   const silent = hosts.filter((host) => !host.answered)
   const findings = [
@@ -21,6 +28,7 @@ export function examineAgents({ fleet, instances }: Topology, survey: Survey): F
     ...examineDefinitions(instances, survey),
     ...hosts.flatMap(examineHolder),
     ...hosts.flatMap(examineFreeze),
+    ...hosts.flatMap((host) => examineTaking(host, ownKey)),
     ...instances.flatMap((instance) => examineInstance(survey.instances.get(instance.name), instance.name)),
   ]
   const answered = hosts.length - silent.length
@@ -40,8 +48,10 @@ const adviceOnSilence: Record<SilenceCause, (host: string) => string> = {
   'no-answer': (host) =>
     `on ${host}: journalctl -u filo-agent. If it has dropped messages for "unknown-key", it obeys another ` +
     `coordinator's key than this one's: ${configureAnew(host)}. If it says nothing, it stands still`,
+  'no-key': (host) => `on ${host}: filo-agent --fingerprint; then here: filo enroll ${host}`,
   'other-key': (host) =>
-    `${configureAnew(host)}. If that has been done, find out what answers in its place: it has its access to the broker`,
+    `if it has made itself another: filo enroll ${host}, which shows it; else ${configureAnew(host)}. If neither, find out ` +
+    'what answers in its place: it has its access to the broker',
 }
 
 function configureAnew(host: string): string {
@@ -68,6 +78,17 @@ function examineHolder({ host, heldBy }: HostSight): Finding[] {
   const { run, operator, since } = heldBy
   const advice = `if that run is dead: filo resume ${run}; to see it: filo show ${run}`
   return [warning('agents', `${host} is held by ${run} of ${operator} since ${since}`, advice)]
+}
+
+function examineTaking(seen: HostSight, ownKey: string | undefined): Finding[] {
+  if (!seen.answered || ownKey === undefined || seen.takenBy === ownKey) return []
+  return [
+    warning(
+      'agents',
+      `${seen.host} goes by the coordinator's old key, not by ${ownKey}`,
+      configureAnew(seen.host),
+    ),
+  ]
 }
 
 function examineFreeze(seen: HostSight): Finding[] {

@@ -53,19 +53,20 @@ function surveyOf(
     hosts: new Map(
       [...topology.fleet.hosts.keys()].map((host) => [
         host,
-        { host, answered: true, clockAheadMs: 3, roundTripMs: 5, boot, ...hosts[host] },
+        { host, answered: true, clockAheadMs: 3, roundTripMs: 5, boot, takenBy: ownKey, ...hosts[host] },
       ]),
     ),
   }
 }
 
+const ownKey = 'a'.repeat(64)
 const boot = '22222222-2222-4222-8222-222222222222'
 
 const shown = (findings: readonly Finding[]): string =>
   findingLines(findings, pc.createColors(false)).join('\n')
 
 test('a fleet without fault has nothing but fine findings', () => {
-  const findings = examineAgents(topology, surveyOf({}, {}))
+  const findings = examineAgents(topology, surveyOf({}, {}), ownKey)
   expect(shown(findings)).toMatchInlineSnapshot(`
     "fine     agents   2 of 2 agents answered
     fine     clocks   all within 5 s of this one"
@@ -84,6 +85,7 @@ test('a silent host, another definition, a held host and a wrong clock each come
         mail1: { heldBy: holder, clockAheadMs: -65_000 },
       },
     ),
+    ownKey,
   )
   expect(shown(findings)).toMatchInlineSnapshot(`
     "wrong    agents   no agent listens for db1
@@ -101,7 +103,13 @@ test('a silent host, another definition, a held host and a wrong clock each come
 
 test('a host that is frozen is told with why, and who can end that', () => {
   const frozen = (until: string | null) =>
-    shown(examineAgents(topology, surveyOf({}, { db1: { freeze: { until, why: 'frozen by policy.yaml' } } })))
+    shown(
+      examineAgents(
+        topology,
+        surveyOf({}, { db1: { freeze: { until, why: 'frozen by policy.yaml' } } }),
+        ownKey,
+      ),
+    )
   expect(frozen(null)).toContain('warning  agents   db1 begins nothing: frozen by policy.yaml')
   expect(frozen(null)).toContain('→ only somebody on db1 can end that')
   expect(frozen('2026-11-21T05:00:00.000Z')).toContain(
@@ -109,12 +117,20 @@ test('a host that is frozen is told with why, and who can end that', () => {
   )
 })
 
+test('a host that goes by the old key of the coordinator is told', () => {
+  const seen = surveyOf({}, { db1: { takenBy: 'b'.repeat(64) } })
+  expect(shown(examineAgents(topology, seen, ownKey))).toContain(
+    "warning  agents   db1 goes by the coordinator's old key",
+  )
+  expect(shown(examineAgents(topology, seen, undefined))).not.toContain('old key')
+})
+
 test('a clock is only called wrong beyond what the round trip could explain', () => {
   const slow = { clockAheadMs: 9000, roundTripMs: 6000 }
-  expect(shown(examineAgents(topology, surveyOf({}, { db1: slow })))).not.toContain('ahead of')
-  expect(shown(examineAgents(topology, surveyOf({}, { db1: { ...slow, roundTripMs: 100 } })))).toContain(
-    'the clock of db1 is 9 s ahead of this one',
-  )
+  expect(shown(examineAgents(topology, surveyOf({}, { db1: slow }), ownKey))).not.toContain('ahead of')
+  expect(
+    shown(examineAgents(topology, surveyOf({}, { db1: { ...slow, roundTripMs: 100 } }), ownKey)),
+  ).toContain('the clock of db1 is 9 s ahead of this one')
 })
 
 const addresses = (of: Record<string, string[]>) =>

@@ -70,6 +70,7 @@ describe('statusView', () => {
       clockAheadMs: 0,
       roundTripMs: 1,
       boot: '22222222-2222-4222-8222-222222222222',
+      takenBy: 'a'.repeat(64),
       heldBy,
     } as const
     expect(view(rows, [host])).toMatchInlineSnapshot(`

@@ -8,7 +8,11 @@ const run = 'r20261120-031500-k7qd'
 const examples: Readonly<Record<string, string>> = {
   init: 'filo init',
   validate: 'filo validate',
-  keys: 'filo keys',
+  'keys init': 'filo keys init',
+  'keys show': 'filo keys show',
+  'keys rotate': 'filo keys rotate',
+  'keys revoke': 'filo keys revoke 3f9a2b1c',
+  enroll: 'filo enroll mail1',
   'agent-config': 'filo agent-config mail1 -o mail1',
   'import hypcontrol': 'filo import hypcontrol ~canopsis/etc/hypcontrol.conf -o filo.yaml',
   'import supervisord': 'filo import supervisord /etc/supervisor/supervisord.conf -o filo.yaml',

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { openTransport, Relay, systemClock, type Transport } from '@filo/protocol'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Journal, RunOwner } from './journal.ts'
-import { readCoordinatorKey, readHostKeys } from './keys.ts'
+import { readCoordinatorKeys, readHostKeys } from './keys.ts'
 import { Link } from './link.ts'
 import { redactorOf } from './redactor.ts'
 import type { LocalAgents } from './local-agents.ts'
@@ -50,11 +50,11 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
   const { fleet, dir, operator, journal } = options
   const coordinator = randomUUID()
   await using stack = new AsyncDisposableStack()
-  const { transport, key, hosts } =
+  const { transport, keys, hosts } =
     fleet.broker === 'local'
       ? await openLocally(options, stack)
       : {
-          key: readCoordinatorKey(dir.keys),
+          keys: readCoordinatorKeys(dir.keys),
           hosts: readHostKeys(dir.keys, fleet.hosts.keys()),
           transport: stack.use(
             await openTransport(fleet.broker, { name: `filo ${operator}`, willReceive: true }),
@@ -62,7 +62,7 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
         }
   const audit = journal?.audit ?? null
   const redactor = redactorOf(fleet)
-  const identity = { fleet: fleet.name, coordinator, operator, key, audit, redactor, hosts }
+  const identity = { fleet: fleet.name, coordinator, operator, keys, audit, redactor, hosts }
   const link = stack.use(await Link.open(transport, identity, systemClock, randomUUID))
   const disposal = stack.move()
   return { link, transport, [Symbol.asyncDispose]: () => disposal.disposeAsync() }

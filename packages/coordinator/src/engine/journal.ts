@@ -117,6 +117,11 @@ export class Journal implements Disposable {
     })
   }
 
+  /** Keeps an audit event that belongs to no run. */
+  note(event: AuditDraft): void {
+    this.#db.transaction(() => this.audit.append([event]))
+  }
+
   run(id: string): RunRecord | undefined {
     const row = this.#db.sql.prepare('select * from run where id = ?').get(id)
     return row && readRun(row)

@@ -29,20 +29,21 @@ export interface LinkIdentity {
   /** The id of this coordinator process. */
   readonly coordinator: string
   readonly operator: string
-  readonly key: SigningKey
+  /** The key in use, and while it replaces another one that too: agents go by the one that they know. */
+  readonly keys: readonly SigningKey[]
   /** Its commands tell how this ends, and it keeps how the agents' end; null for who only looks, and keeps none. */
   readonly audit: AuditLog | null
   /** For what agents say that they were told, and do not know as secret themselves. */
   readonly redactor: Redactor
-  /** The key of each host's agent. */
+  /** The key of each host's agent, where one has been accepted. */
   readonly hosts: ReadonlyMap<string, VerifyingKey>
 }
 
 /**
- * Why nothing was heard that counts: no agent has the host's mailbox; one has, and says nothing; or what answers signs with
- * another key than the host's.
+ * Why nothing was heard that counts: no agent has the host's mailbox; one has, and says nothing; what answers signs with
+ * another key than the host's; or nobody has accepted a key of the host, so that nothing it says would count.
  */
-export type SilenceCause = 'nobody-there' | 'no-answer' | 'other-key'
+export type SilenceCause = 'nobody-there' | 'no-answer' | 'other-key' | 'no-key'
 
 /** What came of a question. `askedAtMs` by the clock, when the question left. */
 export type Heard =
@@ -128,6 +129,10 @@ export class Link implements AsyncDisposable {
     timeoutMs: number,
   ): Promise<Heard> {
     const askedAtMs = this.#clock.sinceBoot()
+    if (!this.identity.hosts.has(host)) {
+      const reason = `no key of ${host} has been accepted here: filo enroll ${host}`
+      return { kind: 'silent', cause: 'no-key', reason, askedAtMs }
+    }
     const { bytes, hash } = this.#seal(host, type, content)
     const answered = Promise.withResolvers<Heard>()
     const waiting = new AbortController()
@@ -190,10 +195,10 @@ export class Link implements AsyncDisposable {
   }
 
   #seal<Type extends CommandType>(host: string, type: Type, content: Content<Type>) {
-    const { fleet, coordinator, operator, key, audit } = this.identity
+    const { fleet, coordinator, operator, keys, audit } = this.identity
     const head = audit && { source: audit.source, ...audit.head() }
     const body = { ...content, fleet, host, coordinator, operator, nonce: this.#newId(), head }
-    return seal({ type, body } as unknown as Command, key)
+    return seal({ type, body } as unknown as Command, ...keys)
   }
 
   #receive(bytes: Uint8Array): void {

@@ -16,7 +16,7 @@ import { redactorOf } from './redactor.ts'
 /** The agents of a local fleet, and the coordinator's end of what joins them. */
 export interface LocalAgents {
   readonly transport: Transport
-  readonly key: SigningKey
+  readonly keys: readonly SigningKey[]
   readonly hosts: ReadonlyMap<string, VerifyingKey>
 }
 
@@ -60,5 +60,5 @@ export async function openLocalAgents(
       throw new HostInUse(host)
     }
   }
-  return { transport, key: own.signing, hosts }
+  return { transport, keys: [own.signing], hosts }
 }

@@ -37,6 +37,8 @@ export interface AnsweringHost extends SightOfHost {
   readonly roundTripMs: number
   /** The boot that it is in. */
   readonly boot: string
+  /** The coordinator's key that its agent went by. */
+  readonly takenBy: string
   /** Why its agent begins nothing, and until when. */
   readonly freeze?: Freeze
 }
@@ -86,6 +88,7 @@ export async function survey(
             answered: true,
             roundTripMs: ageMs,
             boot: report.boot,
+            takenBy: report.takenBy,
             ...(report.freeze && { freeze: report.freeze }),
             clockAheadMs: Date.parse(report.clock) - clock.wall().getTime(),
             ...(holder && { heldBy: { run: holder.run, operator: holder.operator, since: holder.since } }),

@@ -31,7 +31,7 @@ const ending = { outcome: 'failed' as const, reason: 'exit status 1', durationMs
 function told(event: RunEvent): string {
   const draft = auditOf(run, plan, event)
   if (draft === undefined) return 'nothing'
-  const { run: of, ...data } = draft.data
+  const { run: of, ...data } = draft.data as { run?: string }
   expect(of).toBe(run)
   return `${draft.type} ${draft.subject} ${JSON.stringify(data).replaceAll('"', '')}`
 }
