@@ -28,14 +28,12 @@ export class DatabaseSync {
     return this.#file.isTransaction
   }
 
-  /** Only what a schema needs; what it computes is of no use here, where no bit flips. */
-  function(name: string): void {
-    this.#file.define(name)
-  }
+  /** Of use only where bits flip. */
+  function(): void {}
 
   exec(sql: string): void {
     this.#assertAlive()
-    if (sql.startsWith('begin') && !sql.includes(';')) return this.#begin(sql)
+    if (sql.startsWith('begin')) return sql.includes(';') ? this.#file.lay(sql) : this.#begin(sql)
     if (sql === 'commit') return this.#file.commit(this.#process)
     if (sql === 'rollback') return this.#file.rollback()
     if (sql.startsWith('pragma')) {

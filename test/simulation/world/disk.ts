@@ -87,9 +87,11 @@ export class File {
   onCommit: (process: Process, rows: readonly TimedRow[]) => void = () => {}
   /** SQL that makes its tables tell of rows; laid before its first transaction. */
   triggers = ''
-  readonly #db = new DatabaseSync(':memory:')
+  #opened: DatabaseSync | undefined
+  #isThere = true
+  /** The text that its tables were made by. */
+  #schema = ''
   readonly #statements = new Map<string, StatementSync>()
-  readonly #defined = new Set<string>()
   #owner: Process | undefined
   /** Who writes now, and what the transaction holds. */
   #writer: Process | undefined
@@ -101,21 +103,23 @@ export class File {
   constructor(path: string, disk: Disk) {
     this.path = path
     this.disk = disk
-    this.#db.function('tell', { varargs: true }, (...columns) => {
+  }
+
+  /** Made when it is first needed: what serves as a lock never is. */
+  get #db(): DatabaseSync {
+    if (this.#opened !== undefined) return this.#opened
+    const db = new DatabaseSync(':memory:')
+    db.function('tell', { varargs: true }, (...columns) => {
       if (this.#writer !== undefined)
         this.#rows.push({ row: columns as unknown as Row, atMs: this.#writer.nowMs })
       return null
     })
+    return (this.#opened = db)
   }
 
   /** Whether it is on its disk, and not with one that was lost. */
   get isThere(): boolean {
-    return this.#db.isOpen
-  }
-
-  define(name: string): void {
-    if (!this.#defined.has(name)) this.#db.function(name, { varargs: true, deterministic: true }, () => 0)
-    this.#defined.add(name)
+    return this.#isThere
   }
 
   get name(): string {
@@ -127,7 +131,8 @@ export class File {
   }
 
   close(): void {
-    if (this.#db.isOpen) this.#db.close()
+    this.#isThere = false
+    this.#opened?.close()
   }
 
   /** Whether the process has it for itself from now on. */
@@ -154,6 +159,13 @@ export class File {
   /** What a person could read in it. */
   read(sql: string, ...values: SQLInputValue[]): Record<string, unknown>[] {
     return this.statement(sql).all(...values)
+  }
+
+  /** Makes its tables, where they are not there yet. */
+  lay(schema: string): void {
+    if (this.#schema === schema) return
+    this.#schema = schema
+    this.#db.deserialize(imageOf(schema))
   }
 
   exec(sql: string): void {
@@ -186,14 +198,14 @@ export class File {
   begin(process: Process): void {
     if (this.triggers !== '') this.#db.exec(this.triggers)
     this.triggers = ''
-    this.#db.exec('begin immediate')
+    this.statement('begin immediate').run()
     this.#writer = process
     this.#rows = []
     this.#writes = []
   }
 
   rollback(): void {
-    if (this.#db.isTransaction) this.#db.exec('rollback')
+    if (this.#db.isTransaction) this.statement('rollback').run()
     this.#writer = undefined
   }
 
@@ -217,13 +229,28 @@ export class File {
   }
 
   #store(): void {
-    this.#db.exec('commit')
+    this.statement('commit').run()
     this.#doubtful = undefined
     const process = this.#writer!
     this.#writer = undefined
     if (this.#rows.length > 0) this.onCommit(process, this.#rows)
     this.#rows = []
   }
+}
+
+const images = new Map<string, Uint8Array>()
+
+/** A database with nothing but tables in it. What finds flipped bits is left out: here none flips. */
+function imageOf(schema: string): Uint8Array {
+  let image = images.get(schema)
+  if (image === undefined) {
+    using db = new DatabaseSync(':memory:')
+    db.exec(schema.replaceAll(/generated always as \(row_sum\(.*?\)\) stored/g, 'default 0'))
+    const counting = db.prepare("select name from sqlite_schema where type = 'trigger'").all()
+    for (const { name } of counting) db.exec(`drop trigger ${String(name)}`)
+    images.set(schema, (image = db.serialize()))
+  }
+  return image
 }
 
 function noRoom(): Error {
