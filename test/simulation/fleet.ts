@@ -17,8 +17,13 @@ export function randomFleet(dice: Dice): Fleet {
   }
   const file = {
     fleet: 'simulated',
-    broker: 'local',
-    hosts: Object.fromEntries(hosts.map((host) => [host, null])),
+    broker: 'amqp://simulated',
+    hosts: Object.fromEntries(
+      hosts.map((host) => [
+        host,
+        { reboot_timeout: dice.pick(['60s', '120s']), halt_timeout: dice.pick(['20s', '60s']) },
+      ]),
+    ),
     services: Object.fromEntries(services),
   }
   const parsed = parseFleet(JSON.stringify(file), 'filo.yaml')

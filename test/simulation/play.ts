@@ -4,6 +4,7 @@ import type { SessionEnd } from './actors/operator.ts'
 import { layAmbushes } from './faults/ambush.ts'
 import { Scene } from './scene.ts'
 import type { Tally } from './tally.ts'
+import { powerManners } from './actors/managers.ts'
 import { manners, type Manner } from './world/service.ts'
 
 // One play: a run of a random fleet, from its order through everything that befalls it to its end. While things go
@@ -38,7 +39,11 @@ export async function playOut(seed: number, tally: Tally, isTraced = false): Pro
     const troubleMs = dice.pick(troubles)
     prepareTrouble(scene)
     while (time.nowMs < troubleMs && end !== 'endless') {
-      if (isOver(end)) operator.order(scene.plan())
+      if (isOver(end)) {
+        operator.order(scene.plan())
+        // Somebody wants those back that were halted before.
+        scene.switchOn()
+      }
       end = await session(scene)
       // The time that it takes to read and to type.
       await time.pass(dice.between(100, 20_000))
@@ -93,6 +98,7 @@ function prepareTrouble(scene: Scene): void {
   }
   for (const host of hosts) {
     host.startsAgainAfterMs = () => dice.pick([100, 1000, 20_000])
+    host.powerManners = powerManners.flatMap((manner) => (dice.happens(0.5) ? [[manner, ill / 4]] : []))
     if (dice.happens(0.2))
       host.machine.setWallClock(dice.pick([-86_400_000, -3_600_000, 3_600_000, 86_400_000]))
   }
@@ -116,10 +122,12 @@ async function calm(scene: Scene): Promise<void> {
     host.lookMs = [1, 800]
     host.startsAgainAfterMs = () => 1000
     host.process?.clearTraps()
+    host.powerManners = []
     if (!host.isConfiguredAsPlanned) host.reconfigure(undefined)
   }
+  scene.switchOn()
   const isStill = (): boolean =>
-    hosts.every(({ process }) => process !== undefined && !process.isHeld) &&
+    hosts.every(({ process, boot }) => boot === undefined || (process !== undefined && !process.isHeld)) &&
     machines.every(({ awakeAtMs }) => awakeAtMs <= time.nowMs)
   await time.passUntil(isStill, 24 * 3_600_000)
   await time.pass(120_000)
@@ -133,6 +141,7 @@ async function bringToEnd(scene: Scene, before: SessionEnd): Promise<SessionEnd>
   const mostSessions = patientSessions + operator.record.plan.steps.length + 2
   for (let count = 1; count <= mostSessions && (count === 1 || !isOver(end)); count += 1) {
     if (count > patientSessions) waiveWhatHolds(scene)
+    scene.switchOn()
     end = await session(scene)
     if (end === 'endless') return end
   }

@@ -21,7 +21,16 @@ import { Process } from './world/process.ts'
 import { Service } from './world/service.ts'
 import { Time } from './world/time.ts'
 
-const verbs: readonly Intention['verb'][] = ['stop', 'stop', 'start', 'restart']
+const verbs: readonly Intention['verb'][] = [
+  'stop',
+  'stop',
+  'start',
+  'start',
+  'restart',
+  'restart',
+  'reboot',
+  'halt',
+]
 /** How often it is looked who owes a word. */
 const timelinessEveryMs = 500
 
@@ -118,8 +127,10 @@ export class Scene implements Disposable {
   plan(verb: Intention['verb'] = this.dice.pick(verbs)): Plan {
     const observations = new Map([...this.services].map(([name, { state }]) => [name, { state }]))
     const names = [...this.services.keys()]
-    const selection = this.dice.happens(0.4) ? [this.dice.pick(names)] : []
-    const only = selection.length > 0 && this.dice.happens(0.5)
+    const isOfHosts = verb === 'reboot' || verb === 'halt'
+    const some = this.dice.happens(0.4) ? [this.dice.pick(names)] : []
+    const selection = isOfHosts ? this.#someHosts() : some
+    const only = !isOfHosts && selection.length > 0 && this.dice.happens(0.5)
     const topology = buildTopology(this.#fleet)
     const plan = (choice: Pick<Intention, 'verb' | 'selection' | 'only'>): Plan | undefined => {
       const planned = planFor(topology, { ...choice, labels: [] }, { digest, observations })
@@ -131,6 +142,18 @@ export class Scene implements Disposable {
       plan({ verb: 'stop', selection: [], only: false }) ??
       plan({ verb: 'stop', selection: first, only: false })!
     )
+  }
+
+  /** Those hosts are switched on that are off and that the operator's run has not halted. */
+  switchOn(): void {
+    const book = this.checker.runs.get(this.operator.record.run)
+    for (const host of this.hosts) if (book?.isGone(host.name) !== true) host.switchOn()
+  }
+
+  #someHosts(): string[] {
+    const all = this.hosts.map(({ name }) => `@${name}`)
+    const some = all.filter(() => this.dice.happens(0.4))
+    return some.length > 0 ? some : [this.dice.pick(all)]
   }
 
   liveSessions(): LiveSession[] {

@@ -10,7 +10,7 @@ import type { Network } from '../world/network.ts'
 import { ProcessEnded, type Process } from '../world/process.ts'
 import { Scripts } from '../world/script.ts'
 import type { Service } from '../world/service.ts'
-import { managersFor, probeFor, processesFor, type Surroundings } from './managers.ts'
+import { managersFor, probeFor, processesFor, type PowerManner, type Surroundings } from './managers.ts'
 
 const log = pino({ level: 'silent' })
 /** Starts a process on a machine; `root` is what its paths begin with. */
@@ -47,7 +47,12 @@ export class Host {
   #configured: HostDefinition
   #process: Process | undefined
   #agent: { readonly agent: Promise<Agent>; readonly ledger: Ledger } | undefined
-  #isOff = false
+  /** `going`: its own command takes it down. */
+  #power: 'on' | 'going' | 'off' = 'on'
+  /** Counts what takes it down or up. */
+  #turns = 0
+  /** How it takes a request to go down, by shares. */
+  powerManners: readonly (readonly [PowerManner, number])[] = []
 
   constructor(world: HostWorld, machine: Machine, definition: HostDefinition, identity: AgentIdentity) {
     this.name = definition.host
@@ -66,7 +71,7 @@ export class Host {
 
   /** Starts the agent, where none runs. */
   startAgent(): void {
-    if (this.process !== undefined || this.#isOff) return
+    if (this.process !== undefined || this.#power !== 'on') return
     const { process, root } = this.#world.startProcess(`agent of ${this.name}`, this.machine, () => {
       // Its service manager starts it again.
       this.machine.time.after(this.startsAgainAfterMs(), () => this.startAgent())
@@ -80,9 +85,9 @@ export class Host {
     }
   }
 
-  /** The boot that it is in; undefined while it is off. */
+  /** The boot that it is in; undefined while it is off, or about to be. */
   get boot(): string | undefined {
-    return this.#isOff ? undefined : this.machine.boot
+    return this.#power === 'on' ? this.machine.boot : undefined
   }
 
   /** Its agent is told to end. */
@@ -117,20 +122,50 @@ export class Host {
     return this.#configured === this.#definition
   }
 
-  /** It goes down, orderly or not, and comes up again some time later with a new boot. */
-  reboot(outageMs: number): void {
-    if (this.#isOff) return
-    this.#isOff = true
+  /** It loses its power, and has it again some time later. */
+  crash(outageMs: number): void {
+    this.#powerOff()
+    this.#later(outageMs, () => this.switchOn())
+  }
+
+  /** Its own command takes it down in order: its agent is told to end, and some time later it is off. */
+  goDown(verb: 'reboot' | 'halt', afterMs: number): void {
+    if (this.#power !== 'on') return
+    this.#later(afterMs, () => {
+      this.#power = 'going'
+      void this.endAgent()
+      this.#later(this.#world.dice.between(50, 20_000), () => {
+        this.#powerOff()
+        if (verb === 'reboot') this.#later(this.#world.dice.between(3000, 40_000), () => this.switchOn())
+      })
+    })
+  }
+
+  /** It boots, if it was off. */
+  switchOn(): void {
+    if (this.#power !== 'off') return
+    this.#turns += 1
+    this.#power = 'on'
+    this.machine.reboot()
+    for (const service of this.services.values()) {
+      if (service.isEnabled) this.#later(500, () => service.touch(true, 'its host has booted'))
+    }
+    this.startAgent()
+  }
+
+  #powerOff(): void {
+    this.#turns += 1
+    this.#power = 'off'
     this.#process?.end()
     this.#scripts.endAll()
     for (const service of this.services.values()) service.powerOff()
-    this.machine.time.after(outageMs, () => {
-      this.#isOff = false
-      this.machine.reboot()
-      for (const service of this.services.values()) {
-        if (service.isEnabled) this.machine.time.after(500, () => service.touch(true, 'its host has booted'))
-      }
-      this.startAgent()
+  }
+
+  /** Unless its power has been turned off or on before. */
+  #later(ms: number, task: () => void): void {
+    const turn = this.#turns
+    this.machine.time.after(ms, () => {
+      if (turn === this.#turns) task()
     })
   }
 
@@ -149,6 +184,9 @@ export class Host {
       scripts: this.#scripts,
       lookMs: () => this.lookMs,
       hooksDone: this.#hooksDone,
+      powerManner: () => dice.weigh([['obeys', 0], ...this.powerManners]),
+      goDown: (verb, afterMs) => this.goDown(verb, afterMs),
+      crash: () => this.crash(dice.between(3000, 40_000)),
       onLook,
       onEffect: (effect) => onEffect(this, effect),
     }

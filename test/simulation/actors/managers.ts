@@ -23,10 +23,39 @@ export interface Surroundings {
   /** Something is about to be done by a script. */
   readonly onEffect: (effect: {
     instance: InstanceName
-    verb: 'start' | 'stop' | 'hook'
+    verb: 'start' | 'stop' | 'hook' | 'reboot' | 'halt'
     script: Script
   }) => void
+  /** How the host takes the next request to go down. */
+  readonly powerManner: () => PowerManner
+  readonly goDown: (verb: 'reboot' | 'halt', afterMs: number) => void
+  readonly crash: () => void
 }
+
+/** How a host takes the command to reboot or to halt. */
+export type PowerManner =
+  | 'obeys'
+  /** The command says no, and nothing happens. */
+  | 'refuses'
+  /** It says yes, and nothing happens. */
+  | 'lies'
+  /** It says no, and the host goes down. */
+  | 'complains'
+  /** It says yes, and the host takes minutes. */
+  | 'dawdles'
+  /** It does not answer, and nothing happens. */
+  | 'hangs'
+  /** The host has no power at once, and comes back: what its disk had, it has. */
+  | 'crashes'
+
+export const powerManners: readonly PowerManner[] = [
+  'refuses',
+  'lies',
+  'complains',
+  'dawdles',
+  'hangs',
+  'crashes',
+]
 
 /** What a manager told an agent, and when the agent began to look. */
 export interface LookSeen {
@@ -123,7 +152,7 @@ async function runScript(
 export function processesFor(process: Process, around: Surroundings): Processes {
   const { dice, scripts, hooksDone, host } = around
   return {
-    act: (argv, act) => runHook(process, around, argv, act),
+    act: (argv, act) => (argv[0] === '/hook' ? runHook : runPower)(process, around, argv, act),
     look: async (argv): Promise<Looked> => {
       await process.clock.sleep(dice.between(1, 200))
       const [, service = '', at = ''] = argv
@@ -160,14 +189,40 @@ async function runHook(
       begun.return()
     })
   })
+  return { exit: await exitOf(process, script, act, code), output, durationMs: 1 }
+}
+
+async function runPower(
+  process: Process,
+  around: Surroundings,
+  argv: readonly string[],
+  act: Act,
+): Promise<Acted> {
+  const { dice, host } = around
+  const verb = argv[1] === 'reboot' ? 'reboot' : 'halt'
+  const output = { head: '', tail: '', droppedBytes: 0 }
+  if (act.signal.aborted) return { exit: { kind: 'aborted', survived: false }, output, durationMs: 0 }
+  const manner = around.powerManner()
+  const script = await runScript(process, around, act, (begun) => {
+    around.onEffect({ instance: `@${host}`, verb, script: begun })
+    if (manner === 'crashes') return around.crash()
+    if (manner === 'hangs') return
+    process.machine.time.after(dice.between(5, 500), () => begun.return())
+    if (manner === 'obeys' || manner === 'complains') around.goDown(verb, dice.between(500, 2000))
+    if (manner === 'dawdles') around.goDown(verb, dice.between(5000, 180_000))
+  })
+  const code = manner === 'refuses' || manner === 'complains' ? 1 : 0
+  return { exit: await exitOf(process, script, act, code), output, durationMs: 1 }
+}
+
+/** How a script ended, as whoever waits for it sees it. */
+async function exitOf(process: Process, script: Script, act: Act, code: number): Promise<Acted['exit']> {
   const aborted = Promise.withResolvers<'aborted'>()
   act.signal.addEventListener('abort', () => {
     void process.clock.sleep(graceMs + vanishMs).then(() => aborted.resolve('aborted'))
   })
   const how = await process.during(Promise.race([script.over, aborted.promise]))
-  const exit: Acted['exit'] =
-    how === 'returned' ? { kind: 'exited', code } : { kind: 'aborted', survived: script.isAlive }
-  return { exit, output, durationMs: 1 }
+  return how === 'returned' ? { kind: 'exited', code } : { kind: 'aborted', survived: script.isAlive }
 }
 
 /** Whether a running service is ready, by the port that its definition names. */

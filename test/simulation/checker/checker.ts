@@ -15,6 +15,7 @@ import { LedgerBook, ledgerTriggers } from './ledger-book.ts'
 import { Order } from './order.ts'
 import type { PlanRead } from './plan.ts'
 import { RunBook } from './run-book.ts'
+import { Statements } from './statements.ts'
 import { Timeliness } from './timeliness.ts'
 
 // Asserts R1-R14 after everything that happens. It sees what the world sees: messages as they go by, rows as they
@@ -55,6 +56,7 @@ export class Checker {
   readonly #evidence = new Evidence()
   readonly #order: Order
   readonly #timeliness: Timeliness
+  readonly #statements: Statements
   readonly #effects = new Map<string, { readonly atMs: number; readonly script: Script; count: number }>()
   /** Of each instance, the ledger that noted what took effect last. */
   readonly #notedIn = new Map<InstanceName, LedgerBook>()
@@ -66,6 +68,7 @@ export class Checker {
     this.#world = world
     this.#order = new Order(world.fleet, world.services, (words) => this.violate('order', words))
     this.#timeliness = new Timeliness((rule, words) => this.violate(rule, words))
+    this.#statements = new Statements(this.#evidence, (rule, words) => this.violate(rule, words))
   }
 
   violate(rule: string, words: string): void {
@@ -102,6 +105,7 @@ export class Checker {
     this.#evidence.noteFrame(frame)
     this.#timeliness.sent(frame)
     this.#world.trace.frame('sends', frame)
+    if (frame.isAnswer) this.#statements.judge(frame, this.ledgers.get(frame.host)?.open ?? new Map())
     if (frame.bytes.length > messageBytes)
       this.violate('R13', `a ${frame.type} of ${frame.bytes.length} bytes`)
     if (frame.type !== 'act') return
@@ -124,7 +128,7 @@ export class Checker {
   onEffect(
     host: string,
     instance: InstanceName,
-    verb: 'start' | 'stop' | 'hook',
+    verb: 'start' | 'stop' | 'hook' | 'reboot' | 'halt',
     script: Script,
   ): string | undefined {
     const what = `${verb} ${instance}`
@@ -145,6 +149,10 @@ export class Checker {
     if (verb === 'hook') return action
     const sentAtMs = sending?.atMs ?? this.#world.time.nowMs
     const cause = { sentAtMs, isWaived: (one: string) => book?.isWaived(one) ?? false }
+    if (verb === 'reboot' || verb === 'halt') {
+      this.#order.judgeGoing(host, cause)
+      return action
+    }
     const service = this.#world.services.get(instance)!
     // An agent whose disk was lost cannot know what it began before.
     const ledger = this.ledgers.get(host)!
@@ -197,6 +205,11 @@ export class Checker {
       if (file.name.endsWith('ledger.db')) flaws.push(...unauditedActions(file))
       for (const flaw of flaws) this.violate('A1', flaw)
     }
+  }
+
+  /** Whether a host has been told to go down, and it is not known what came of it. */
+  isGoingDown(host: string): boolean {
+    return [...(this.ledgers.get(host)?.open.values() ?? [])].some(({ service }) => service === '')
   }
 
   /** What goes on with the actions that a host has begun and not ended. */

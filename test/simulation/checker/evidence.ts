@@ -26,7 +26,7 @@ export interface Look extends LookSeen {
 
 /** What a true agent said of an action. */
 export interface Word {
-  /** `changed`, `failed` … of an ending; `sealed`, `started`, `overdue`, `never-heard`, `forgotten` of a record. */
+  /** `changed`, `failed` … of an ending; `leaving`, `sealed`, `started`, `overdue`, `never-heard`, `forgotten` of a record. */
   readonly is: string
   readonly ledger: string
   readonly atMs: number
@@ -89,6 +89,19 @@ export class Evidence {
     return look.beganMs - first.beganMs
   }
 
+  /** Whether a process had seen at `atMs` or before what a look of it has seen. */
+  hasSeen(look: Look, process: Process, atMs: number): boolean {
+    return this.#looksOf
+      .get(look.instance)!
+      .some(
+        ({ process: its, beganMs, sighting }) =>
+          its === process &&
+          beganMs <= atMs &&
+          sighting.state === look.sighting.state &&
+          sighting.live === look.sighting.live,
+      )
+  }
+
   #noteAnswer({ type, body, sentAtMs: atMs }: Frame, process: Process): void {
     this.#beacons.set(body['beacon'] as string, { process, atMs })
     this.#answers.set(`${String(body['incarnation'])}/${String(body['answer'])}`, { process, atMs })
@@ -103,6 +116,7 @@ export class Evidence {
       say(body['action'] as string, (body['ending'] as { outcome: string }).outcome)
     } else if (type === 'progress') {
       say(body['action'] as string, 'started')
+      if (body['phase'] === 'leaving') say(body['action'] as string, 'leaving')
     } else if (type === 'refusal') {
       if (body['action'] !== undefined)
         say(body['action'] as string, body['sealed'] === true ? 'sealed' : 'refused')

@@ -17,7 +17,7 @@ const roundingMs = 1
 /** What the tables of a ledger tell the checker. */
 export const ledgerTriggers = `
   create temp trigger told_action after insert on action begin
-    select tell('action', new.id, new.status, new.run, new.grant_number, new.service, new.hook, new.command);
+    select tell('action', new.id, new.status, new.run, new.grant_number, new.verb, new.service, new.hook, new.command);
   end;
   create temp trigger told_end after update of status on action begin select tell('ended', new.id); end;
   create temp trigger told_holder after update of holder on ledger begin
@@ -32,9 +32,12 @@ interface Holder {
 }
 
 export interface OpenNote {
+  readonly verb: string
   readonly service: string
   readonly hook: string | null
   readonly startedAtMs: number
+  /** The boot of the host in which it began. */
+  readonly boot: string
 }
 
 /** A ledger, as its tables alone tell it. */
@@ -51,6 +54,8 @@ export class LedgerBook {
   readonly #violate: (rule: string, words: string) => void
   #id: string | undefined
   #lastGrant = 0
+  /** Whether the holder had the host halted, and has no use for it since. */
+  #isLapsed = false
   /** When each coordinator was last heard by a process of the agent. */
   readonly #heardAtMs = new Map<string, number>()
   /** The commands that each process of the agent has heard, by their hashes. */
@@ -94,6 +99,8 @@ export class LedgerBook {
       const [kind, ...columns] = row
       if (kind === 'holder') this.#passOn(columns[0] as string | null, columns[1] as number, process, atMs)
       else if (kind === 'ended') {
+        const { verb, boot } = this.open.get(columns[0] as string)!
+        this.#isLapsed ||= verb === 'halt' && boot !== process.machine.boot
         this.open.delete(columns[0] as string)
         this.ended.add(columns[0] as string)
       } else this.#takeAction(columns as unknown as ActionColumns, process, atMs)
@@ -106,7 +113,7 @@ export class LedgerBook {
   }
 
   #takeAction(
-    [id, status, run, grant, service, hook, command]: ActionColumns,
+    [id, status, run, grant, verb, service, hook, command]: ActionColumns,
     process: Process,
     atMs: number,
   ): void {
@@ -129,7 +136,7 @@ export class LedgerBook {
     }
     const flaw = this.#flawOf(act, process, atMs) ?? this.#staleness(act, process, atMs)
     if (flaw !== undefined) this.#violate('R9', `an action starts by a beacon ${flaw}`)
-    this.open.set(id, { service, hook, startedAtMs: atMs })
+    this.open.set(id, { verb, service, hook, startedAtMs: atMs, boot: process.machine.boot })
   }
 
   /** What is wrong with the beacon that a command quotes. */
@@ -164,12 +171,14 @@ export class LedgerBook {
     const flaw = this.#lastClaim?.flaw
     if (flaw !== undefined) this.#violate('R8', `it is given to ${after.run} by a beacon ${flaw}`)
     const isSame = before?.run === after.run && before.coordinator === after.coordinator
+    const isLapsed = this.#isLapsed
+    this.#isLapsed = false
     if (before === null || isSame || this.#isTakenOver(before, after)) return
     // An agent that begins does not know how much of a lease was left: its holder has all of it again.
     const heardAtMs = Math.max(this.#heardAtMs.get(before.coordinator) ?? 0, process.beganMs)
     if (this.open.size > 0)
       this.#violate('R8', `${after.run} gets it while an action of ${before.run} goes on`)
-    if (atMs - heardAtMs <= leaseMs - roundingMs) {
+    if (!isLapsed && atMs - heardAtMs <= leaseMs - roundingMs) {
       this.#violate(
         'R8',
         `${after.run} gets it while ${before.run}, heard ${atMs - heardAtMs} ms ago, holds it`,
@@ -189,6 +198,7 @@ type ActionColumns = readonly [
   status: string,
   run: string,
   grant: number,
+  verb: string,
   service: string,
   hook: string | null,
   command: string,

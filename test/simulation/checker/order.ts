@@ -49,6 +49,16 @@ export class Order {
     }
   }
 
+  /** A host is about to go down: nothing runs on it, and nothing elsewhere that needs what it had. */
+  judgeGoing(host: string, cause: Cause): void {
+    for (const service of this.#services.values()) {
+      if (service.name.split('@')[1] !== host) continue
+      if (service.isLive && !this.#isExcused(service, cause))
+        this.#violate(`${host} is taken down while ${service.name} is ${service.state}`)
+      this.judgeStop(service.name, cause)
+    }
+  }
+
   judgeStart(instance: InstanceName, cause: Cause): void {
     for (const { of, enough } of this.#needs.get(instance)!) {
       if (this.#standing(of, cause) < enough) {

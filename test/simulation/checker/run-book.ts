@@ -77,6 +77,8 @@ export class RunBook {
   readonly steps: readonly StepNote[]
   readonly hosts = new Map<string, HostNote>()
   readonly instances = new Map<string, InstanceNote>()
+  /** The boot that each host last answered from. */
+  readonly #boots = new Map<string, string>()
   readonly spare: ReadonlySet<number>
   session = 0
   policy = 'hold'
@@ -157,6 +159,7 @@ export class RunBook {
           this.#violate('R8', `${host} is noted as claimed by grant ${grant}, which its ledger did not give`)
         }
         this.hosts.set(host, { kind: 'claimed', grant, ledger, incarnation, boot })
+        this.#boots.set(host, boot)
         return
       }
       case 'silent':
@@ -210,6 +213,22 @@ export class RunBook {
       ((outcome === 'cancelled' || outcome === 'refused') && isDoubtful) ||
       (outcome === 'unresolved' && isBad)
     if (isTooGood) this.#violate('R10', `the session ends as ${outcome} with steps ${[...phases].join(', ')}`)
+    if (outcome === 'succeeded' || outcome === 'waived') this.#checkBoots(outcome)
+  }
+
+  /** R10: what was proven of a host that has booted since without being told to was seen again. */
+  #checkBoots(outcome: string): void {
+    for (const [instance, { proof, current }] of this.instances) {
+      if (current === undefined || proof === undefined || this.spare.has(current)) continue
+      const step = this.plan.steps[current]!
+      const isToldTo = this.plan.steps.some((one) => isHostStep(one) && one.host === step.host)
+      if (this.steps[current]!.phase !== 'done' || (isToldTo && step.kind === 'stop')) continue
+      if (proof.boot !== this.#boots.get(step.host))
+        this.#violate(
+          'R10',
+          `the session ends as ${outcome}, and ${instance} was last seen before ${step.host} booted`,
+        )
+    }
   }
 
   #observe(instance: string, proof: Proof): void {
@@ -332,6 +351,8 @@ export class RunBook {
       case 'done':
         return this.#checkDone(event, step, note, isSaid, lacks)
       case 'failed':
+        // That a host has not gone, or is up again, its agent says by answering at all.
+        if (isHostStep(step) && event.ending === undefined) return
         if (event.action !== undefined && event.proof === undefined) {
           if (!isSaid('failed', 'interrupted', 'changed', 'unchanged', 'refused', 'sealed'))
             lacks('R4', 'no agent says so')
@@ -366,7 +387,11 @@ export class RunBook {
     lacks: (rule: string, what: string) => void,
   ): void {
     const goal = goalOf(step)
-    if (isHostStep(step)) return this.#checkDown(step, note, lacks)
+    if (isHostStep(step)) {
+      // Silence alone could be a cut cable.
+      if (step.kind === 'halt' && !isSaid('leaving')) lacks('R4', 'its agent has not taken leave')
+      return this.#checkDown(step, note, lacks)
+    }
     if (event.outcome === 'changed' || event.outcome === 'unchanged') {
       if (!isSaid(event.outcome)) lacks('R4', `no agent says that it is ${event.outcome}`)
     } else if (event.outcome === 'observed' && goal === undefined) lacks('R4', 'there is nothing to observe')

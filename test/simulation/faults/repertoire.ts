@@ -69,19 +69,23 @@ const hostFaults: readonly Fault[] = [
   { name: 'agent killed', strike: (_, host) => onProcess(host.process, () => host.killAgent()) },
   {
     name: 'agent told to end',
-    strike: (_, host) =>
-      onProcess(host.process, () => {
+    strike: ({ checker }, host) => {
+      // Who restarts an agent in the moment in which its host goes down, and then cuts it off, is not tolerated.
+      if (checker.isGoingDown(host.name)) return false
+      return onProcess(host.process, () => {
         void host.endAgent()
-      }),
+      })
+    },
   },
   {
     name: 'agent frozen',
     strike: ({ dice }, host) => onProcess(host.process, (process) => process.freeze(dice.pick(frozenMs))),
   },
   {
-    name: 'host rebooted',
+    name: 'host crashes',
     strike: ({ dice }, host) => {
-      host.reboot(dice.between(3000, 60_000))
+      if (host.boot === undefined) return false
+      host.crash(dice.between(3000, 60_000))
       return true
     },
   },

@@ -310,7 +310,7 @@ export class Answers {
     if (hasLeft) this.#hosts.claimSoon(planned.host)
     const { goingDown } = this.#state.steps[step]!
     if (goingDown === undefined || (hasLeft && !goingDown.hasLeft)) {
-      this.#note({ type: 'going-down', step, action, hasLeft })
+      this.#note({ type: 'going-down', step, action, hasLeft, atMs: this.#nowMs })
     }
   }
 

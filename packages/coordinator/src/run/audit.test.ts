@@ -72,7 +72,7 @@ test.each<[RunEvent, string]>([
     `filo.host.rebooted w1 {boot:${ledger},seenAt:${holder.since}}`,
   ],
   [
-    { type: 'going-down', step: 2, action: actionOf(1), hasLeft: true },
+    { type: 'going-down', step: 2, action: actionOf(1), hasLeft: true, atMs: 0 },
     `filo.step.going-down w1 {step:reboot w1,action:${actionOf(1)},hasLeft:true}`,
   ],
   [{ type: 'observed', service: 'web', host: 'w1', proof: proof(seen('stopped'), 0) }, 'nothing'],

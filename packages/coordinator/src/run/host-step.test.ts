@@ -50,6 +50,7 @@ const onItsWay = (hasLeft: boolean): RunEvent => ({
   step: 1,
   action: actionOf(101),
   hasLeft,
+  atMs: 0,
 })
 const silent = (host: string, atMs: number): RunEvent => ({ type: 'silent', host, reason: 'no agent', atMs })
 const upAgain = (host: string, inBoot = nextBoot): RunEvent =>
@@ -165,6 +166,18 @@ test('a halt is done when the agent has taken leave and is silent for a while, a
   expect(at(torn, 10_000_000)).toEqual([])
   const rebooting = take(goingDown('reboot'), silent('app1', 1000))
   expect(at(rebooting, 10_000_000)).toEqual([])
+})
+
+test('silence from before an agent took leave does not prove that its host is gone', () => {
+  const state = take(goingDown('halt', false), silent('app1', 1000), {
+    ...onItsWay(true),
+    atMs: 6000,
+  } as RunEvent)
+  expect(interpretSilence(state, 'app1', 6000 + goneAfterMs - 1)).toEqual([])
+  expect(interpretSilence(state, 'app1', 6000 + goneAfterMs)).toMatchObject([{ type: 'done', step: 1 }])
+  take(state, opened(2, 'hold', 50_000), silent('app1', 50_000))
+  expect(interpretSilence(state, 'app1', 50_000 + goneAfterMs - 1)).toEqual([])
+  expect(interpretSilence(state, 'app1', 50_000 + goneAfterMs)).toMatchObject([{ type: 'done', step: 1 }])
 })
 
 test('a halt that is unknown is done by the same leave and silence, and a host without one by nothing', () => {

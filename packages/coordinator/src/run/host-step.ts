@@ -63,7 +63,8 @@ export function interpretSilence(state: RunState, host: string, nowMs: number): 
   const { phase, action, goingDown } = state.steps[index]!
   const isAwaited = phase === 'sent' || phase === 'unknown'
   if (state.plan.steps[index]!.kind !== 'halt' || !isAwaited || !goingDown?.hasLeft) return []
-  if (nowMs - known.sinceMs < goneAfterMs) return []
+  // A question from before its last word may have been lost.
+  if (nowMs - Math.max(known.sinceMs, goingDown.atMs) < goneAfterMs) return []
   const reason = 'its agent went down with it, and nobody answers there any more'
   const at = { step: index, action: action!.id }
   return [{ type: 'done', ...at, outcome: 'changed', reason, ...tookMs(state, index, nowMs) }]

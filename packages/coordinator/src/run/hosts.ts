@@ -50,7 +50,7 @@ export function isPast(state: RunState, index: number): boolean {
 export function noteReturn(state: RunState, host: string, boot: string): void {
   const stepState = state.steps[state.hostSteps.get(host) ?? -1]
   if (stepState?.goingDown !== undefined && stepState.action?.going?.boot === boot) {
-    stepState.goingDown = { hasLeft: false }
+    stepState.goingDown = { ...stepState.goingDown, hasLeft: false }
   }
 }
 

@@ -211,7 +211,8 @@ export class Play {
     if (action === undefined || (phase !== 'sent' && phase !== 'unknown')) return
     const at = { step, action: action.id, reason: 'lost' }
     if (isHostStep(this.plan.steps[step]!) && this.roll(3) > 0) {
-      this.take({ type: 'going-down', step, action: action.id, hasLeft: this.roll(2) === 0 })
+      const hasLeft = this.roll(2) === 0
+      this.take({ type: 'going-down', step, action: action.id, hasLeft, atMs: this.nowMs })
     } else if (this.roll(2) === 0)
       this.take({ type: 'sealed', ...at, retryAtMs: this.nowMs + this.roll(2) * 1000 })
     else if (phase === 'sent') this.take({ type: 'unknown', ...at, atMs: this.nowMs })

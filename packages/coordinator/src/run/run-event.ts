@@ -119,6 +119,8 @@ export const GoingDown = z.strictObject({
   ...step,
   action: Id,
   hasLeft: z.boolean(),
+  /** When that was heard, by the session's clock. */
+  atMs: z.number(),
 })
 
 /** The step's state is proven, or its hook ran or had nothing to do, or its host has booted or is gone. */

@@ -75,8 +75,8 @@ export interface StepState {
   retryAtMs?: number
   /** The boot of its host in which it was proven. */
   provenIn?: string
-  /** Of a host step in flight: what the agent has said of it. */
-  goingDown?: { readonly hasLeft: boolean }
+  /** Of a host step in flight: what the agent has said of it, and when it was heard, by the clock of `session`. */
+  goingDown?: { readonly hasLeft: boolean; readonly atMs: number }
   /** Of a host step: until when nobody expects an answer of the host, by the clock of `session`. */
   awayUntilMs?: number
 }
@@ -273,6 +273,8 @@ function openSession(state: RunState, event: Extract<RunEvent, { type: 'session-
     const step = state.plan.steps[index]!
     if (isHostStep(step) && (stepState.phase === 'sent' || stepState.phase === 'unknown')) {
       stepState.awayUntilMs = event.atMs + step.timeoutMs
+      if (stepState.goingDown !== undefined)
+        stepState.goingDown = { ...stepState.goingDown, atMs: event.atMs }
     }
     if (step.kind === 'prove') {
       // What was only looked at is looked at again.
@@ -325,7 +327,7 @@ function evolveStep(state: RunState, event: StepEvent): void {
       if (isServiceStep(step)) instanceOf(state, step).current = event.step
       break
     case 'going-down':
-      stepState.goingDown = { hasLeft: event.hasLeft }
+      stepState.goingDown = { hasLeft: event.hasLeft, atMs: event.atMs }
       return
     case 'done':
       stepState.outcome = event.outcome
