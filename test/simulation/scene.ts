@@ -249,8 +249,8 @@ export class Scene implements Disposable {
   #watch(file: File, kind: 'ledger' | 'journal', machine: string): void {
     this.checker.watch(file, kind, machine)
     const { onCommit } = file
-    file.onCommit = (process, rows) => {
-      onCommit(process, rows)
+    file.onCommit = (process, rows, begunAtMs) => {
+      onCommit(process, rows, begunAtMs)
       for (const { name } of this.hosts) if (kind === 'journal' || name === machine) this.phases.review(name)
     }
   }

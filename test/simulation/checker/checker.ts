@@ -83,7 +83,7 @@ export class Checker {
     this.#files.add(file)
     if (kind === 'journal') {
       file.triggers = journalTriggers
-      file.onCommit = (process, rows) => this.#takeJournal(process, rows)
+      file.onCommit = (process, rows, begunAtMs) => this.#takeJournal(process, rows, begunAtMs)
       return
     }
     const book = new LedgerBook(host, file, this.#evidence, (rule, words) => this.violate(rule, words))
@@ -227,6 +227,7 @@ export class Checker {
   #takeJournal(
     process: Process,
     rows: readonly { readonly row: readonly (string | number | null)[] }[],
+    begunAtMs: number,
   ): void {
     const events = new Map<string, RunEvent[]>()
     for (const { row } of rows) {
@@ -237,7 +238,7 @@ export class Checker {
     for (const [run, all] of events) {
       this.#world.trace.events(process, run, all, this.runs.get(run)!.plan)
       // When it was decided, not when the disk had it: what makes that late is judged by the beacon.
-      this.runs.get(run)!.take(all, this.#world.time.nowMs)
+      this.runs.get(run)!.take(all, begunAtMs)
     }
   }
 

@@ -83,8 +83,8 @@ type Write = readonly [sql: string, values: readonly SQLInputValue[]]
 export class File {
   readonly path: string
   readonly disk: Disk
-  /** Hears of each transaction's rows when they are on disk. */
-  onCommit: (process: Process, rows: readonly TimedRow[]) => void = () => {}
+  /** Hears of each transaction's rows when they are on disk, and when it began, true time. */
+  onCommit: (process: Process, rows: readonly TimedRow[], begunAtMs: number) => void = () => {}
   /** SQL that makes its tables tell of rows; laid before its first transaction. */
   triggers = ''
   #opened: DatabaseSync | undefined
@@ -97,8 +97,16 @@ export class File {
   #writer: Process | undefined
   #rows: TimedRow[] = []
   #writes: Write[] = []
+  #begunAtMs = 0
   /** A transaction that could not be synced. */
-  #doubtful: { readonly process: Process; readonly writes: readonly Write[] } | undefined
+  #doubtful:
+    | {
+        readonly process: Process
+        readonly rows: readonly TimedRow[]
+        readonly writes: readonly Write[]
+        readonly begunAtMs: number
+      }
+    | undefined
 
   constructor(path: string, disk: Disk) {
     this.path = path
@@ -153,6 +161,9 @@ export class File {
     if (doubtful === undefined || !doubtful.process.isOver || !this.disk.keepsDoubtful()) return
     this.begin(doubtful.process)
     for (const [sql, values] of doubtful.writes) this.statement(sql).run(...values)
+    // What it holds was written then.
+    this.#rows = [...doubtful.rows]
+    this.#begunAtMs = doubtful.begunAtMs
     this.#store()
   }
 
@@ -202,6 +213,7 @@ export class File {
     this.#writer = process
     this.#rows = []
     this.#writes = []
+    this.#begunAtMs = process.machine.time.nowMs
   }
 
   rollback(): void {
@@ -221,7 +233,9 @@ export class File {
     const fate = this.disk.fate()
     if (fate === 'stored') this.#store()
     else {
-      if (fate === 'doubtful') this.#doubtful = { process, writes: this.#writes }
+      if (fate === 'doubtful') {
+        this.#doubtful = { process, rows: this.#rows, writes: this.#writes, begunAtMs: this.#begunAtMs }
+      }
       this.rollback()
       throw fate === 'refused' ? noRoom() : sqliteError(1034, 'disk I/O error')
     }
@@ -233,7 +247,7 @@ export class File {
     this.#doubtful = undefined
     const process = this.#writer!
     this.#writer = undefined
-    if (this.#rows.length > 0) this.onCommit(process, this.#rows)
+    if (this.#rows.length > 0) this.onCommit(process, this.#rows, this.#begunAtMs)
     this.#rows = []
   }
 }
