@@ -7,7 +7,7 @@ import {
   type Msg,
   type Subscription,
 } from '@nats-io/transport-node'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { NatsLink } from './nats-connection.ts'
 
 // NATS gives a message to everybody who subscribed: it knows no owner of a subject. So those who want to own one
