@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildProducts } from '../build.ts'
@@ -42,11 +42,28 @@ test('the built filo is the agent of its own machine', async () => {
   expect(fleet.services.effects()).toEqual(upInOrder)
 })
 
-test('the built filo finds the files that it needs, and keeps what Node has compiled beside them', async () => {
+test('the built filo finds the files that it needs', async () => {
   using dir = tempDir()
   expect(await filo(['--version'], { cwd: dir.path })).toMatchObject({ code: 0, stdout: '0.1.0\n' })
   expect(await filo(['init'], { cwd: dir.path })).toMatchObject({ code: 0 })
   expect(await filo(['validate'], { cwd: dir.path })).toMatchObject({ code: 0 })
   expect(await filo(['nonsense'], { cwd: dir.path })).toMatchObject({ code: 64 })
-  expect(existsSync(join(product.path, 'node_modules/.cache/filo'))).toBe(true)
+})
+
+test('the built filo keeps what commands that succeed have compiled, and does without what is damaged', async () => {
+  using dir = tempDir()
+  const path = join(product.path, 'node_modules/.cache/filo/program.code')
+  const learnt = (): string[] =>
+    readFileSync(path, 'latin1').split('\n', 1)[0]!.split(' ').slice(1).toSorted()
+  await filo(['init'], { cwd: dir.path })
+  expect(await filo(['nonsense'], { cwd: dir.path })).toMatchObject({ code: 64 })
+  expect(await filo(['validate'], { cwd: dir.path })).toMatchObject({ code: 0 })
+  expect(learnt()).toContain('validate')
+  expect(learnt()).not.toContain('nonsense')
+  const bytes = readFileSync(path)
+  const middle = Math.floor(bytes.length / 2)
+  bytes[middle]! ^= 1
+  writeFileSync(path, bytes)
+  expect(await filo(['plan', 'stop'], { cwd: dir.path })).toMatchObject({ code: 0 })
+  expect(learnt()).toEqual(['plan'])
 })

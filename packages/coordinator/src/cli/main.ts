@@ -34,4 +34,8 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
 }
 
 surviveLostReaders()
-process.exitCode = await main(process.argv.slice(2))
+// Whatever ends before its code is known has not done what was asked.
+process.exitCode = exitCodes.internalError
+void main(process.argv.slice(2)).then((code) => {
+  process.exitCode = code
+})
