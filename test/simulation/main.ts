@@ -2,24 +2,29 @@ import { parseArgs } from 'node:util'
 import { faults } from './faults/repertoire.ts'
 import { mutants } from './mutants/all.ts'
 import { catchMutant, inParallel, playMany, tell, workersByDefault } from './pool.ts'
-import { tableOf } from './tally.ts'
+import { poorCells, tableOf } from './tally.ts'
 
 // npm run simulate -- --seeds 20000 --from 1     plays that many, and prints the table of faults and phases
+// npm run simulate -- --minutes 60 --from 1      plays as many as fit
 // npm run simulate -- --seed 4711                plays one, and tells its story
 // npm run simulate -- --mutants                  takes the guards out of the product, one at a time
 // npm run simulate -- --mutant NAME --seed 17    tells the story of a mutant that was caught
 
-const help = `npm run simulate -- [--seeds 1000] [--from 1] [--workers ${workersByDefault}]
+const help = `npm run simulate -- [--seeds 1000 | --minutes 60] [--from 1] [--workers ${workersByDefault}]
                     --seed SEED [--mutant NAME]     plays one, and tells its story
-                    --mutants [NAME]                how many seeds each mutant takes (5000 at most)`
+                    --mutants [NAME]                how many seeds each mutant takes (5000 at most), as a table`
 const progressEveryMs = 10_000
 const failuresTold = 20
+/** How often each cell of the table is to be hit, and by how many plays that can be asked for. */
+const leastHits = 20
+const seedsForTable = 10_000
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     seeds: { type: 'string' },
     from: { type: 'string', default: '1' },
+    minutes: { type: 'string' },
     workers: { type: 'string', default: String(workersByDefault) },
     seed: { type: 'string' },
     mutant: { type: 'string' },
@@ -32,7 +37,7 @@ const workers = Number(values.workers)
 if (values.help) console.log(help)
 else if (values.seed !== undefined) process.exitCode = await repeat(Number(values.seed), values.mutant)
 else if (values.mutants) process.exitCode = await tryMutants(Number(values.seeds ?? 5000), positionals[0])
-else process.exitCode = await marathon(Number(values.seeds ?? 1000), Number(values.from))
+else process.exitCode = await marathon()
 
 async function repeat(seed: number, mutant: string | undefined): Promise<number> {
   const { story, failures } = await tell(seed, mutant)
@@ -44,24 +49,32 @@ async function repeat(seed: number, mutant: string | undefined): Promise<number>
 async function tryMutants(seeds: number, name = ''): Promise<number> {
   const chosen = mutants.filter((mutant) => mutant.name.includes(name))
   let missed = 0
+  const rows = new Map<string, string>()
   await inParallel(chosen, workers, async (mutant) => {
     const failure = await catchMutant(mutant.name, seeds)
     if (failure === undefined) missed += 1
     const found =
       failure === undefined ? `not within ${seeds}` : `seed ${failure.seed}: ${failure.violations[0]}`
-    console.log(`${mutant.rule.padEnd(3)} ${mutant.name}\n      ${found}`)
+    console.error(`${mutant.rule.padEnd(3)} ${mutant.name}\n      ${found}`)
+    rows.set(mutant.name, `| ${mutant.rule} | ${mutant.name} | ${failure?.seed ?? `more than ${seeds}`} |`)
   })
+  console.log('| rule | without its guard | seeds |\n|---|---|--:|')
+  for (const mutant of chosen) console.log(rows.get(mutant.name))
   console.log(`${chosen.length - missed} of ${chosen.length} mutants are caught`)
   return missed > 0 ? 1 : 0
 }
 
-async function marathon(seeds: number, from: number): Promise<number> {
+async function marathon(): Promise<number> {
+  const from = Number(values.from)
+  const isTimed = values.minutes !== undefined
+  const seeds = Number(values.seeds ?? (isTimed ? Number.POSITIVE_INFINITY : 1000))
   const beganMs = performance.now()
+  const untilMs = isTimed ? beganMs + Number(values.minutes) * 60_000 : Number.POSITIVE_INFINITY
   let toldMs = beganMs
-  const { played, failures, tally } = await playMany({ from, seeds, workers }, (outcome) => {
+  const { played, failures, tally } = await playMany({ from, seeds, workers, untilMs }, (outcome) => {
     if (performance.now() - toldMs < progressEveryMs) return
     toldMs = performance.now()
-    console.error(`${outcome.played} of ${seeds} played, ${outcome.failures.length} failed`)
+    console.error(`${outcome.played} played, ${outcome.failures.length} failed`)
   })
   const seconds = Math.round((performance.now() - beganMs) / 1000)
   console.log(tableOf(tally, faults))
@@ -77,6 +90,13 @@ async function marathon(seeds: number, from: number): Promise<number> {
       `\n${story.join('\n')}\n\nSeed ${first.seed} fails. Again: npm run simulate -- --seed ${first.seed}`,
     )
   }
+  const poor = poorCells(tally, faults, leastHits)
+  const isLacking = played >= seedsForTable && poor.length > 0
+  if (poor.length > 0) {
+    console.log(
+      `\nHit fewer than ${leastHits} times: ${isLacking ? `\n${poor.join('\n')}` : `${poor.length} cells`}`,
+    )
+  }
   console.log(`\nSeeds ${from} to ${from + played - 1} in ${seconds} s: ${failures.length} failed.`)
-  return failures.length > 0 ? 1 : 0
+  return failures.length > 0 || isLacking ? 1 : 0
 }

@@ -2,6 +2,7 @@ import type { FailurePolicy } from '../../packages/coordinator/src/run/run-event
 import { stepName } from '../../packages/coordinator/src/plan/plan.ts'
 import type { SessionEnd } from './actors/operator.ts'
 import { layAmbushes } from './faults/ambush.ts'
+import { schemes } from './faults/schemes.ts'
 import { Scene } from './scene.ts'
 import type { Tally } from './tally.ts'
 import { powerManners } from './actors/managers.ts'
@@ -37,7 +38,7 @@ export async function playOut(seed: number, tally: Tally, isTraced = false): Pro
   let end: SessionEnd = 'killed'
   try {
     const troubleMs = dice.pick(troubles)
-    prepareTrouble(scene)
+    prepareTrouble(scene, seed)
     while (time.nowMs < troubleMs && end !== 'endless') {
       if (isOver(end)) {
         operator.order(scene.plan())
@@ -78,14 +79,16 @@ async function session({ dice, operator, checker, trace, hosts, phases }: Scene)
 }
 
 /** What goes wrong all the time, and what lies in wait. */
-function prepareTrouble(scene: Scene): void {
+function prepareTrouble(scene: Scene, seed: number): void {
   const { dice, network, services, hosts } = scene
+  const scheme = dice.happens(0.4) ? dice.pick(schemes) : undefined
   network.weather = {
     lost: dice.pick([0, 0.02, 0.15]),
     repeated: dice.pick([0, 0.05, 0.2]),
     late: dice.pick([0, 0.05, 0.2]),
     'hours late': dice.pick([0, 0.02]),
     'in doubt': dice.pick([0, 0.02, 0.1]),
+    ...scheme?.weather,
   }
   const ill = dice.pick([0.1, 0.3, 0.6])
   const shares: [Manner, number][] = manners
@@ -93,7 +96,7 @@ function prepareTrouble(scene: Scene): void {
     .flatMap((manner) => (dice.happens(0.5) ? [[manner, ill / 5]] : []))
   const slowness = dice.pick([1000, 3000, 15_000])
   for (const service of services.values()) {
-    service.manners = shares
+    service.manners = scheme?.manners ?? shares
     service.obeysWithinMs = slowness
   }
   for (const host of hosts) {
@@ -102,7 +105,7 @@ function prepareTrouble(scene: Scene): void {
     if (dice.happens(0.2))
       host.machine.setWallClock(dice.pick([-86_400_000, -3_600_000, 3_600_000, 86_400_000]))
   }
-  layAmbushes(scene)
+  layAmbushes(scene, seed, scheme)
 }
 
 /** Nothing goes wrong any more; what was on its way arrives, what lingers ends. */

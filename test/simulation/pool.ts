@@ -63,9 +63,14 @@ export class Player implements AsyncDisposable {
   }
 }
 
-/** Plays all of these seeds, on all processors. */
+/** Plays all of these seeds, on all processors; begins no more after `untilMs` by `performance.now()`. */
 export async function playMany(
-  { from, seeds, workers = workersByDefault }: { from: number; seeds: number; workers?: number },
+  {
+    from,
+    seeds,
+    workers = workersByDefault,
+    untilMs = Number.POSITIVE_INFINITY,
+  }: { from: number; seeds: number; workers?: number; untilMs?: number },
   onProgress: (outcome: Outcome) => void = () => {},
 ): Promise<Outcome> {
   const tally = new Tally()
@@ -76,7 +81,7 @@ export async function playMany(
   await Promise.all(
     Array.from({ length: workers }, async () => {
       await using player = await Player.start()
-      while (next < end) {
+      while (next < end && performance.now() < untilMs) {
         const first = next
         next = Math.min(end, first + batchSeeds)
         const batch = await player.play({ from: first, to: next - 1, stopsAtFirst: false, isTraced: false })
@@ -96,11 +101,21 @@ export async function tell(seed: number, mutant?: string): Promise<Batch> {
   return await player.play({ from: seed, to: seed, stopsAtFirst: true, isTraced: true })
 }
 
-/** The first seed, from 1, in which a mutant shows; undefined where it does not up to `seeds`. */
+/**
+ * The first seed, from 1, in which a mutant shows; undefined where it does not up to `seeds`. A seed in which the
+ * product fails without it does not count.
+ */
 export async function catchMutant(mutant: string, seeds: number): Promise<Failure | undefined> {
   await using player = await Player.start(mutant)
-  const batch = await player.play({ from: 1, to: seeds, stopsAtFirst: true, isTraced: false })
-  return batch.failures[0]
+  for (let from = 1; from <= seeds;) {
+    const batch = await player.play({ from, to: seeds, stopsAtFirst: true, isTraced: false })
+    const [failure] = batch.failures
+    if (failure === undefined) return undefined
+    const { failures: own } = await playMany({ from: failure.seed, seeds: 1, workers: 1 })
+    if (own.length === 0) return failure
+    from = failure.seed + 1
+  }
+  return undefined
 }
 
 /** Does something with each of these, so many at once. */

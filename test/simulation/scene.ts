@@ -109,7 +109,7 @@ export class Scene implements Disposable {
       return { fleet: fleet.name, operator, keys: [coordinatorKeys[at]!.signing], redactor, hosts: verifying }
     }
     this.operator = new Operator(world, admin, identify(0, 'alice@admin1'), this.plan(verb))
-    this.rival = new Operator(world, other, identify(1, 'eve@admin2'), this.plan(dice.pick(verbs)))
+    this.rival = new Operator(world, other, identify(1, 'eve@admin2'), this.plan(dice.pick(verbs), 0.7))
     this.#operators.push(this.operator, this.rival)
   }
 
@@ -123,13 +123,13 @@ export class Scene implements Disposable {
     return this.hosts.find((host) => host.name === name)!
   }
 
-  /** A plan for things as they are now. */
-  plan(verb: Intention['verb'] = this.dice.pick(verbs)): Plan {
+  /** A plan for things as they are now. @param some the chance that it is not of the whole fleet */
+  plan(verb: Intention['verb'] = this.dice.pick(verbs), some = 0.4): Plan {
     const observations = new Map([...this.services].map(([name, { state }]) => [name, { state }]))
     const names = [...this.services.keys()]
     const isOfHosts = verb === 'reboot' || verb === 'halt'
-    const some = this.dice.happens(0.4) ? [this.dice.pick(names)] : []
-    const selection = isOfHosts ? this.#someHosts() : some
+    const one = this.dice.happens(some) ? [this.dice.pick(names)] : []
+    const selection = isOfHosts ? this.#someHosts() : one
     const only = !isOfHosts && selection.length > 0 && this.dice.happens(0.5)
     const topology = buildTopology(this.#fleet)
     const plan = (choice: Pick<Intention, 'verb' | 'selection' | 'only'>): Plan | undefined => {
@@ -169,7 +169,7 @@ export class Scene implements Disposable {
   }
 
   /** Another operator begins their run, once; false where they have. */
-  beginRival(takeOver: 'no' | 'any'): boolean {
+  readonly beginRival = (takeOver: 'no' | 'any'): boolean => {
     if (this.rival.hasBegun) return false
     this.rival.begin(this.dice.pick(['hold', 'continue']), takeOver)
     return true

@@ -32,14 +32,36 @@ export class Tally {
 /** As it travels between processes. */
 export type TallyCounts = readonly (readonly [string, readonly (readonly [string, number])[]])[]
 
-/** The table of faults and phases, as Markdown. */
-export function tableOf(
-  tally: Tally,
-  faults: readonly { readonly name: string; readonly never?: readonly Phase[] }[],
-): string {
-  const lines = faults.map(({ name, never = [] }) => {
-    const cells = phases.map((phase) => (never.includes(phase) ? '–' : String(tally.cell(name, phase))))
+interface Row {
+  readonly name: string
+  /** Where it cannot happen, and why. */
+  readonly never?: Partial<Record<Phase, string>>
+}
+
+/** The table of faults and phases, as Markdown, with the reasons for what it cannot have. */
+export function tableOf(tally: Tally, faults: readonly Row[]): string {
+  const lines = faults.map(({ name, never }) => {
+    const cells = phases.map((phase) => (never?.[phase] === undefined ? tally.cell(name, phase) : '–'))
     return `| ${name} | ${cells.join(' | ')} |`
   })
-  return [`| | ${phases.join(' | ')} |`, `|---|${phases.map(() => '--:|').join('')}`, ...lines].join('\n')
+  const reasons = new Map<string, string[]>()
+  for (const { name, never = {} } of faults) {
+    for (const [phase, why] of Object.entries(never)) {
+      const key = `*${phase}*, ${why}`
+      reasons.set(key, [...(reasons.get(key) ?? []), name])
+    }
+  }
+  const notes = [...reasons].map(([why, names]) => `- ${why}: ${names.join('; ')}.`)
+  const head = [`| | ${phases.join(' | ')} |`, `|---|${phases.map(() => '--:|').join('')}`]
+  return [...head, ...lines, '', 'What cannot be (–):', '', ...notes].join('\n')
+}
+
+/** The cells of the table that were hit less often than `least`, with how often. */
+export function poorCells(tally: Tally, faults: readonly Row[], least: number): string[] {
+  return faults.flatMap(({ name, never }) =>
+    phases.flatMap((phase) => {
+      const count = tally.cell(name, phase)
+      return never?.[phase] === undefined && count < least ? [`${name} × ${phase}: ${count}`] : []
+    }),
+  )
 }

@@ -105,7 +105,7 @@ export class Checker {
     this.#evidence.noteFrame(frame)
     this.#timeliness.sent(frame)
     this.#world.trace.frame('sends', frame)
-    if (frame.isAnswer) this.#statements.judge(frame, this.ledgers.get(frame.host)?.open ?? new Map())
+    if (frame.isAnswer) this.#statements.judge(frame, this.ledgers.get(frame.host))
     if (frame.bytes.length > messageBytes)
       this.violate('R13', `a ${frame.type} of ${frame.bytes.length} bytes`)
     if (frame.type !== 'act') return

@@ -131,8 +131,10 @@ export class LedgerBook {
     if (!isHeld)
       this.#violate('R8', `an action of ${run} starts under grant ${grant}, while ${nameOf(holder)} holds it`)
     for (const other of this.open.values()) {
-      if (other.service === service && other.hook === hook)
-        this.#violate('R5', `${service} has two actions at once`)
+      // What is about the host itself names no service.
+      const isOfAll = other.service === '' || service === ''
+      if (isOfAll || (other.service === service && other.hook === hook))
+        this.#violate('R5', `${service || 'the host'} has two actions at once`)
     }
     const flaw = this.#flawOf(act, process, atMs) ?? this.#staleness(act, process, atMs)
     if (flaw !== undefined) this.#violate('R9', `an action starts by a beacon ${flaw}`)

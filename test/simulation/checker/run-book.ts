@@ -77,6 +77,8 @@ export class RunBook {
   readonly steps: readonly StepNote[]
   readonly hosts = new Map<string, HostNote>()
   readonly instances = new Map<string, InstanceNote>()
+  /** Of each host what was granted first in this session. */
+  readonly #granted = new Map<string, { readonly ledger: string; readonly grant: number }>()
   /** The boot that each host last answered from. */
   readonly #boots = new Map<string, string>()
   readonly spare: ReadonlySet<number>
@@ -158,6 +160,11 @@ export class RunBook {
         if (!this.#witness.gaveGrant(host, ledger, grant, this.run)) {
           this.#violate('R8', `${host} is noted as claimed by grant ${grant}, which its ledger did not give`)
         }
+        // Who gets a host twice has lost it in between.
+        const first = this.#granted.get(host)
+        if (first?.ledger === ledger && first.grant !== grant)
+          this.#violate('R8', `${host} is held by grant ${grant}, and was by grant ${first.grant} before`)
+        this.#granted.set(host, { ledger, grant })
         this.hosts.set(host, { kind: 'claimed', grant, ledger, incarnation, boot })
         this.#boots.set(host, boot)
         return
@@ -188,6 +195,7 @@ export class RunBook {
     this.policy = event.policy
     this.isStopping = false
     this.ended = null
+    this.#granted.clear()
     for (const host of this.hosts.keys()) this.hosts.set(host, { kind: 'unclaimed' })
     for (const [at, note] of this.steps.entries()) {
       note.attempts = 0

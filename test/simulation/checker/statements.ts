@@ -1,13 +1,14 @@
 import type { Frame } from '../world/frame.ts'
 import type { Process } from '../world/process.ts'
 import type { Evidence, Seen } from './evidence.ts'
-import type { OpenNote } from './ledger-book.ts'
+import type { LedgerBook, OpenNote } from './ledger-book.ts'
 
 // What an agent may say, judged when it says it, whoever hears it and whatever is made of it.
 //
 // R3. That a state has held for so long is said by who has seen it for so long. What an instance looks like while an
 //     action on it is under way proves nothing.
 // R4. What is still on its way has no ending.
+// R6. What is said to be sealed is sealed in the ledger.
 
 /** Looks are dated by whole milliseconds of several clocks. */
 const slackMs = 5
@@ -22,15 +23,23 @@ export class Statements {
     this.#violate = violate
   }
 
-  /** @param open what the ledger of the agent has started and not ended */
-  judge({ type, host, body, from }: Frame, open: ReadonlyMap<string, OpenNote>): void {
+  /** @param ledger the one that the agent has now; undefined where its disk was lost */
+  judge({ type, host, body, from }: Frame, ledger: LedgerBook | undefined): void {
     if (from === undefined) return
     if (type === 'result') this.#judgeEnding(body['ending'] as EndingRead)
+    if (type === 'refusal' && body['sealed'] === true) this.#judgeSeal(body['action'] as string, ledger)
     if (type !== 'report') return
-    for (const { ending } of body['actions'] as { ending?: EndingRead }[])
+    for (const { action, status, ending } of body['actions'] as RecordRead[]) {
       if (ending !== undefined) this.#judgeEnding(ending)
+      if (status === 'sealed') this.#judgeSeal(action, ledger)
+    }
     for (const { service, observation } of body['observations'] as SightedRead[])
-      this.#judgeSight(`${service}@${host}`, observation, from, openOf(service, open))
+      this.#judgeSight(`${service}@${host}`, observation, from, openOf(service, ledger))
+  }
+
+  #judgeSeal(action: string, ledger: LedgerBook | undefined): void {
+    if (ledger !== undefined && !ledger.sealed.has(action))
+      this.#violate('R6', `${action} is said to be sealed, and its ledger does not have it`)
   }
 
   #judgeEnding({ outcome, observation }: EndingRead): void {
@@ -63,11 +72,17 @@ interface EndingRead {
   readonly observation?: Seen
 }
 
+interface RecordRead {
+  readonly action: string
+  readonly status: string
+  readonly ending?: EndingRead
+}
+
 interface SightedRead {
   readonly service: string
   readonly observation: Seen
 }
 
-function openOf(service: string, open: ReadonlyMap<string, OpenNote>): OpenNote[] {
-  return [...open.values()].filter((one) => one.service === service && one.hook === null)
+function openOf(service: string, ledger: LedgerBook | undefined): OpenNote[] {
+  return [...(ledger?.open.values() ?? [])].filter((one) => one.service === service && one.hook === null)
 }

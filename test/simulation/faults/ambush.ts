@@ -2,6 +2,7 @@ import type { Host } from '../actors/host.ts'
 import type { Scene } from '../scene.ts'
 import { phases, type Phase } from './phases.ts'
 import { faults, type Fault } from './repertoire.ts'
+import type { Scheme } from './schemes.ts'
 
 /** A fault that waits for things on some host to come so far. */
 interface Ambush {
@@ -12,15 +13,27 @@ interface Ambush {
   readonly delayMs: number
 }
 
+/** The cells of the table of faults and phases that can be. */
+const cells = faults.flatMap((fault) =>
+  phases.filter((phase) => fault.never?.[phase] === undefined).map((phase) => ({ fault, phase })),
+)
+/** How often a play's own cell is tried. */
+const tries = 3
+const delaysMs = [0, 0, 1, 10, 100, 1000]
+
 /**
  * Lays the faults of a play in wait, each for a phase, so that the phases that last for a moment are struck as often as
  * those that last for minutes. Most plays know only some kinds of faults: where everything goes wrong at once, little
- * comes so far that anything else could.
+ * comes so far that anything else could. One cell of the table is the play's own by its seed, so that all have their turn.
  */
-export function layAmbushes(scene: Scene): void {
+export function layAmbushes(scene: Scene, seed: number, scheme: Scheme | undefined): void {
   const { dice } = scene
   const kinds = faults.filter(() => dice.happens(0.5))
   const ambushes = Array.from({ length: dice.pick([0, 1, 2, 3, 4, 6, 9]) }, () => layOne(scene, kinds))
+  const own = cells[seed % cells.length]!
+  for (let skips = 0; skips < tries; skips += 1)
+    ambushes.unshift({ ...own, skips: 0, delayMs: dice.pick([0, 0, 1]) })
+  if (scheme !== undefined) ambushes.unshift(...layScheme(scene, scheme))
   scene.onPhase = (host, phase) => {
     for (const [at, ambush] of ambushes.entries()) {
       if (ambush.phase !== phase) continue
@@ -35,18 +48,28 @@ export function layAmbushes(scene: Scene): void {
 
 function layOne({ dice }: Scene, kinds: readonly Fault[]): Ambush {
   const phase = dice.pick(phases)
-  const possible = kinds.filter(({ never }) => never?.includes(phase) !== true)
+  const possible = kinds.filter(({ never }) => never?.[phase] === undefined)
   return {
     fault: dice.pick(possible.length > 0 ? possible : faults),
     phase,
     skips: dice.pick([0, 0, 0, 1, 2, 4]),
-    delayMs: dice.pick([0, 0, 1, 10, 100, 1000]),
+    delayMs: dice.pick(delaysMs),
   }
+}
+
+function layScheme({ dice }: Scene, scheme: Scheme): Ambush[] {
+  const named = faults.filter(({ name }) => scheme.faults.includes(name))
+  return Array.from({ length: dice.between(2, 8) }, () => ({
+    fault: dice.pick(named),
+    phase: dice.pick(scheme.phases),
+    skips: dice.pick([0, 0, 1]),
+    delayMs: dice.pick(scheme.delaysMs),
+  }))
 }
 
 function strike(scene: Scene, fault: Fault, host: Host): void {
   const phase = scene.phases.of(host.name)
-  if (fault.never?.includes(phase) === true) return
+  if (fault.never?.[phase] !== undefined) return
   // Counted before it has changed anything.
   if (fault.strike(scene, host)) scene.count(fault.name, host.name, `${fault.name} (${host.name})`, phase)
 }

@@ -12,14 +12,13 @@ import type { Phase } from './phases.ts'
 /** Something that goes wrong at a host, or at a coordinator while something goes on at that host. */
 export interface Fault {
   readonly name: string
-  /** Where it cannot happen, for there is nobody to whom. */
-  readonly never?: readonly Phase[]
+  /** Where it cannot happen, and why. */
+  readonly never?: Partial<Record<Phase, string>>
   /** False when it did not come about. What it leaves to come counts itself when it does: then `false` as well. */
   readonly strike: (scene: Scene, host: Host) => boolean
 }
 
-/** Where no coordinator is at work. */
-const noSession: readonly Phase[] = ['between sessions']
+const noSession: NonNullable<Fault['never']> = { 'between sessions': 'no coordinator is at work' }
 
 const frozenMs = [500, 3000, 12_000, 40_000, 300_000, 8 * 3_600_000] as const
 
@@ -140,6 +139,17 @@ const coordinatorFaults: readonly Fault[] = [
   {
     name: 'another run takes over',
     strike: (scene) => scene.beginRival('any'),
+  },
+  {
+    name: 'coordinator frozen, another run asks',
+    never: noSession,
+    strike: ({ operator, dice, time, beginRival }) => {
+      const { process } = operator
+      if (process === undefined) return false
+      process.freeze(dice.pick([40_000, 60_000, 300_000]))
+      time.after(dice.between(30_000, 35_000), () => beginRival('no'))
+      return true
+    },
   },
   {
     name: 'another run asks',

@@ -5,9 +5,48 @@ import { mutant, type Mutant } from './mutant.ts'
 const runFile = 'packages/coordinator/src/run/run.ts'
 const decideFile = 'packages/coordinator/src/run/decide.ts'
 const interpretFile = 'packages/coordinator/src/run/interpret.ts'
+const hostsFile = 'packages/coordinator/src/engine/hosts.ts'
+const hostStepFile = 'packages/coordinator/src/run/host-step.ts'
+const hostsOfRunFile = 'packages/coordinator/src/run/hosts.ts'
+const haltingFile = 'packages/coordinator/src/plan/halting.ts'
 const waiverFile = 'packages/coordinator/src/run/waiver.ts'
 
 export const mutantsOfRuns: readonly Mutant[] = [
+  mutant(
+    'R3',
+    'a host goes down before what runs on it is proven to be stopped',
+    haltingFile,
+    'needs: [...(this.#stopsOn.get(host) ?? []), ...needs],\n      follows: this.#allEnded === undefined ? [] : [this.#allEnded],',
+    'needs,\n      follows: [],',
+  ),
+  mutant(
+    'R4',
+    'silence alone means that a host is halted',
+    hostStepFile,
+    '|| !isAwaited || !goingDown?.hasLeft) return []',
+    '|| !isAwaited || goingDown === undefined) return []',
+  ),
+  mutant(
+    'R4',
+    'silence from before an agent took leave counts',
+    hostStepFile,
+    'Math.max(known.sinceMs, goingDown.atMs) < goneAfterMs',
+    'known.sinceMs < goneAfterMs',
+  ),
+  mutant(
+    'R10',
+    'a host has booted that answers from the boot that was to end',
+    hostStepFile,
+    '!isAwaited || action?.going === undefined || boot === action.going.boot) return []',
+    '!isAwaited || action?.going === undefined) return []',
+  ),
+  mutant(
+    'R10',
+    'what was proven before a host booted by itself needs not be seen again',
+    hostsOfRunFile,
+    '    state.reviews.add(index)\n',
+    '    return\n',
+  ),
   mutant(
     'R3',
     'proofs never age',
@@ -29,13 +68,23 @@ export const mutantsOfRuns: readonly Mutant[] = [
     'if (proof.session !== session) return false',
     '',
   ),
-  mutant(
-    'R3',
-    'of two observations the one that arrives later counts',
-    runFile,
-    'if (proof.incarnation === other.incarnation) return proof.answer > other.answer',
-    'if (proof.incarnation === other.incarnation) return true',
-  ),
+  {
+    rule: 'R3',
+    name: 'an instance is asked about twice at once, and the answer that arrives later counts',
+    edits: [
+      {
+        file: runFile,
+        from: 'if (proof.incarnation === other.incarnation) return proof.answer > other.answer',
+        to: 'if (proof.incarnation === other.incarnation) return true',
+      },
+      // As long as one answer is awaited before the next question, they cannot overtake each other.
+      {
+        file: hostsFile,
+        from: 'this.#observeAtMs.set(name, Number.POSITIVE_INFINITY)',
+        to: 'this.#observeAtMs.set(name, nowMs + 200)',
+      },
+    ],
+  },
   mutant(
     'R3',
     'what is told from memory opens gates',
