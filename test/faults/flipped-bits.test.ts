@@ -39,7 +39,11 @@ const note = aDraft()
 
 function openJournal(path: string): Journal {
   const [root, locks, keys] = [dir.path, dir.path, dir.path]
-  return Journal.open({ root, locks, keys, journal: path, host: () => '' }, systemClock, randomUUID)
+  return Journal.open(
+    { root, locks, keys, accounts: '', journal: path, host: () => '' },
+    systemClock,
+    randomUUID,
+  )
 }
 
 /** What a run that ended leaves, and what one leaves that was killed in the midst of it. */

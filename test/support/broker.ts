@@ -4,6 +4,8 @@ import { startRabbitmq } from './rabbitmq.ts'
 /** A broker of a test's own, of the kind that FILO_TEST_BROKER names: `rabbitmq`, the default, or `nats`. */
 export interface Broker extends AsyncDisposable {
   readonly url: string
+  /** Carries out what `filo broker setup` has written. */
+  grant(setup: string): Promise<void>
   /** SIGKILL, as a machine that loses power; resolves when it is gone. */
   kill(): Promise<void>
   /** SIGSTOP: connections stay open and nothing answers. */

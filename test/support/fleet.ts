@@ -36,6 +36,8 @@ export interface Fleet extends AsyncDisposable {
 export interface FleetOptions {
   /** Whether each host can be rebooted and halted, and has boots of its own. */
   readonly machines?: boolean
+  /** Called before the agents are configured, with the fleet file and the keys in place. */
+  readonly setUp?: (filo: Fleet['filo']) => Promise<void>
   /** More keys of each host in the fleet file, as flow YAML. */
   readonly power?: string
 }
@@ -55,7 +57,7 @@ export async function openFleet(
 export async function openSharedFleet(
   brokerUrl: string,
   declared: FleetServices,
-  { machines: areMachines = false, power = '' }: FleetOptions = {},
+  { machines: areMachines = false, power = '', setUp }: FleetOptions = {},
 ): Promise<Fleet> {
   await using stack = new AsyncDisposableStack()
   const dir = stack.adopt(tempDir(), (one) => one[Symbol.dispose]())
@@ -84,6 +86,7 @@ export async function openSharedFleet(
   }
   declare(declared)
   await succeed(run('keys', 'init', '--hosts'))
+  await setUp?.(run)
   await Promise.all(
     [...agents.values()].map(async (agent) => {
       await configure(agent.host)

@@ -15,6 +15,8 @@ const stopTimeoutMs = 20_000
 export interface Nats extends AsyncDisposable {
   readonly url: string
   readonly pid: number
+  /** Makes the users that `filo broker setup` has written, and no others. */
+  grant(setup: string): Promise<void>
   /** SIGKILL, as a machine that loses power; resolves when it is gone. */
   kill(): Promise<void>
   /** SIGSTOP: connections stay open and nothing answers. */
@@ -38,9 +40,11 @@ export async function startNats(settings: readonly string[] = []): Promise<Nats>
   const own = [
     `listen: "127.0.0.1:${port}"`,
     `log_file: "${join(dir.path, 'log')}"`,
-    `authorization { user: filo, password: filo }`,
+    'include "users.conf"',
     `jetstream { store_dir: "${join(dir.path, 'data')}", max_mem: 64MB, max_file: 2GB }`,
   ]
+  const users = join(dir.path, 'users.conf')
+  writeFileSync(users, 'authorization { user: filo, password: filo }\n')
   writeFileSync(conf, `${[...own, ...settings].join('\n')}\n`)
   let child: ChildProcess | undefined
   /** For a process that ends without disposing: an uncaught error, or a runner that was told to stop. */
@@ -80,6 +84,14 @@ export async function startNats(settings: readonly string[] = []): Promise<Nats>
     url: `nats://filo:filo@127.0.0.1:${port}`,
     get pid() {
       return child!.pid!
+    },
+    async grant(setup) {
+      writeFileSync(users, setup)
+      const log = join(dir.path, 'log')
+      const reloads = (): number => readFileSync(log, 'utf8').split('Reloaded server configuration').length
+      const before = reloads()
+      child!.kill('SIGHUP')
+      await until('NATS to have read its configuration again', () => reloads() > before)
     },
     kill: () => end('SIGKILL'),
     freeze: async () => void child?.kill('SIGSTOP'),

@@ -50,6 +50,10 @@ export async function startRabbitmqContainer(): Promise<Rabbitmq> {
         },
       )
     },
+    async grant(setup) {
+      const { exitCode, output } = await started.exec(['sh', '-c', setup])
+      if (exitCode !== 0) throw new Error(`the script exited ${exitCode}: ${output}`)
+    },
     async ctl(...args) {
       const { exitCode, output } = await started.exec(['rabbitmqctl', '-q', ...args])
       if (exitCode !== 0) throw new Error(`rabbitmqctl ${args.join(' ')} exited ${exitCode}: ${output}`)

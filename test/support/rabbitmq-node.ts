@@ -102,6 +102,11 @@ export async function startRabbitmqNode(server: string, at?: Place): Promise<Rab
       await end('SIGTERM')
       await boot()
     },
+    async grant(setup) {
+      const [program, ...rest] = [...prefix, 'sh', '-c', setup]
+      const path = `${dirname(server)}:${env['PATH']}`
+      await run(program, rest, { env: { ...env, PATH: path } })
+    },
     async ctl(...args) {
       const [program, ...rest] = [...prefix, join(dirname(server), 'rabbitmqctl'), '-q', ...args]
       const { stdout } = await run(program!, rest, { env })

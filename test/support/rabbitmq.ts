@@ -6,6 +6,8 @@ import { startRabbitmqNode } from './rabbitmq-node.ts'
 /** A RabbitMQ of a test's own, on loopback and on a port of its own; gone when disposed, with all it wrote. */
 export interface Rabbitmq extends AsyncDisposable {
   readonly url: string
+  /** Runs a shell script that uses rabbitmqctl. */
+  grant(setup: string): Promise<void>
   /** Its Erlang name, or the container's. */
   readonly node: string
   /** SIGKILL, as a machine that loses power; resolves when it is gone. */

@@ -1,7 +1,8 @@
 import { IllegalOperationError, type Channel, type ConsumeMessage } from 'amqplib'
 import { failWith, LastingConnection, type ConnectionSettings, type Link } from './amqp-connection.ts'
-import { declareExchanges, eventQueueOf, exchanges, patternOf } from './amqp-topology.ts'
+import { declareExchanges, eventQueueOf, exchanges, patternOf, routingKeyOf } from './amqp-topology.ts'
 import { explain } from './amqp-url.ts'
+import type { AuditEvent } from './audit-event.ts'
 import { decodeEvent, DeliveryQueue, selects } from './event-log.ts'
 import { limits } from './limits.ts'
 import type { EventFilter, EventSubscription, TransportStatus } from './transport.ts'
@@ -45,6 +46,7 @@ export async function subscribeAmqp(
     failWith(link, channel)
     // What the lost connection had delivered is not ours to acknowledge any more: it comes again.
     deliveries.clear()
+    await declareExchanges(link.model)
     await declareQueue(channel, consumer)
     await channel.prefetch(prefetch)
     const take = (message: ConsumeMessage | null): void => {
@@ -61,7 +63,6 @@ export async function subscribeAmqp(
 
 async function declareQueue(channel: Channel, { name, filter }: EventConsumer): Promise<void> {
   const queue = eventQueueOf(name)
-  await declareExchanges(channel)
   try {
     await channel.assertQueue(queue, {
       durable: true,
@@ -91,13 +92,18 @@ function deliver(
   { consumer, deliveries }: { consumer: EventConsumer; deliveries: DeliveryQueue },
 ): void {
   const event = decodeEvent(message.content)
-  if (event === undefined) {
+  if (event === undefined || !isFromItsSource(event, message)) {
     consumer.onMalformed()
     // To a dead-letter exchange where the administrator has set one by policy; else it is gone.
     channel.nack(message, false, false)
   } else if (selects(consumer.filter, event)) {
     deliveries.push({ event, acknowledge: acknowledgeOnce(channel, message) })
   } else channel.ack(message)
+}
+
+/** What a user may publish is told by its routing key: an event of another source than its key names is nobody's. */
+function isFromItsSource(event: AuditEvent, { fields }: ConsumeMessage): boolean {
+  return fields.routingKey === routingKeyOf(event)
 }
 
 /** After its connection is lost an event comes again, and only then can be acknowledged. */

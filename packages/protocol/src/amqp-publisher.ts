@@ -55,7 +55,7 @@ export class AmqpPublisher implements AsyncDisposable {
         const message = unconfirmed.get(String(properties.messageId))
         if (message !== undefined) message.returned = true
       })
-      await declareExchanges(channel)
+      await declareExchanges(link.model)
       return { channel, gather: link.gather }
     }
     const connection = await LastingConnection.open(settings, setUp, report)

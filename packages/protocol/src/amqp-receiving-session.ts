@@ -37,7 +37,7 @@ export class ReceivingSession {
     const consuming = await link.model.createChannel()
     failWith(link, consuming)
     await consuming.prefetch(prefetch)
-    await declareExchanges(consuming)
+    await declareExchanges(link.model)
     return new ReceivingSession(link, consuming)
   }
 

@@ -1,4 +1,4 @@
-import type { Channel } from 'amqplib'
+import type { Channel, ChannelModel } from 'amqplib'
 import type { AuditEvent } from './audit-event.ts'
 import { addressName, type Address, type EventFilter } from './transport.ts'
 
@@ -6,11 +6,42 @@ import { addressName, type Address, type EventFilter } from './transport.ts'
 
 export const exchanges = { agents: 'filo.agents', coordinators: 'filo.coordinators', events: 'filo.events' }
 
-/** Idempotent; part of every set-up, because a broker may have come back without its data. */
-export async function declareExchanges(channel: Channel): Promise<void> {
-  await channel.assertExchange(exchanges.agents, 'direct', { durable: true })
-  await channel.assertExchange(exchanges.coordinators, 'direct', { durable: true })
-  await channel.assertExchange(exchanges.events, 'topic', { durable: true })
+/**
+ * Idempotent; part of every set-up, because a broker may have come back without its data. To see that they are there takes no rights, so only
+ * a coordinator needs to be allowed to make them. All are topic exchanges, for only there a right can name a routing key.
+ */
+export async function declareExchanges(model: ChannelModel): Promise<void> {
+  const names = Object.values(exchanges)
+  const areThere = await onChannelOfItsOwn(model, async (channel) => {
+    for (const name of names) await channel.checkExchange(name)
+    return true
+  }).catch((error: unknown) => {
+    if ((error as { code?: unknown }).code === notFound) return false
+    throw error
+  })
+  if (areThere) return
+  await onChannelOfItsOwn(model, async (channel) => {
+    for (const name of names) await channel.assertExchange(name, 'topic', { durable: true })
+  })
+}
+
+/** AMQP 0-9-1's reply code. */
+const notFound = 404
+
+/** What the broker refuses ends a channel, and must end no other than this. */
+async function onChannelOfItsOwn<Value>(
+  model: ChannelModel,
+  ask: (channel: Channel) => Promise<Value>,
+): Promise<Value> {
+  const channel = await model.createChannel()
+  let isOpen = true
+  channel.on('error', () => {}) // told to who asked
+  channel.on('close', () => (isOpen = false))
+  try {
+    return await ask(channel)
+  } finally {
+    if (isOpen) await channel.close().catch(() => {})
+  }
 }
 
 export function exchangeOf(address: Address): string {
@@ -40,6 +71,6 @@ export function patternOf(filter: EventFilter): string {
 }
 
 /** A host's name may contain dots, which separate the words of a routing key. */
-function asWord(name: string): string {
+export function asWord(name: string): string {
   return name.replaceAll(/[^A-Za-z0-9_-]/g, ':')
 }

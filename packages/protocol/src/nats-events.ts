@@ -13,7 +13,7 @@ import { BrokerUnavailable } from './errors.ts'
 import { decodeEvent, DeliveryQueue, selects } from './event-log.ts'
 import { type NatsLink } from './nats-connection.ts'
 import { Ownership } from './nats-ownership.ts'
-import { consumerName, eventStream, eventStreamConfig, ownerSubject } from './nats-topology.ts'
+import { consumerName, eventStream, eventSubject, eventStreamConfig, ownerSubject } from './nats-topology.ts'
 import { explainNats } from './nats-url.ts'
 import type { EventFilter, EventSubscription, Weakness } from './transport.ts'
 import { aborted, briefly, partingMs } from './waiting.ts'
@@ -252,7 +252,8 @@ class Hand {
 
   #deliver(message: JsMsg): void {
     const event = decodeEvent(message.data)
-    if (event === undefined) {
+    // What a user may publish is told by its subject: an event of another source than that names is nobody's.
+    if (event === undefined || message.subject !== eventSubject(event)) {
       this.#consumer.onMalformed()
       message.term()
     } else if (selects(this.#consumer.filter, event)) {

@@ -1,5 +1,5 @@
 import type { Subscription } from '@nats-io/transport-node'
-import { AddressInUse } from './errors.ts'
+import { AddressInUse, BrokerUnavailable } from './errors.ts'
 import { limits } from './limits.ts'
 import { type NatsLink } from './nats-connection.ts'
 import { Ownership } from './nats-ownership.ts'
@@ -27,6 +27,8 @@ export class NatsMailbox implements Mailbox {
   readonly #closing = new AbortController()
   #ownership: Ownership | undefined
   #subscription: Subscription | undefined
+  /** Why the server does not let us listen there. */
+  #refusal: string | undefined
 
   private constructor(address: Address, link: NatsLink, patienceMs: number, owner: NatsMailboxOwner) {
     this.address = address
@@ -74,6 +76,11 @@ export class NatsMailbox implements Mailbox {
     }
     this.#subscribe()
     await this.#link.flush()
+    if (this.#refusal !== undefined) {
+      throw new BrokerUnavailable(
+        `the broker refuses the mailbox ${addressName(this.address)}: ${this.#refusal}`,
+      )
+    }
   }
 
   #close(): void {
@@ -85,8 +92,9 @@ export class NatsMailbox implements Mailbox {
 
   #subscribe(): void {
     this.#subscription = this.#link.connection.subscribe(mailboxSubject(this.address), {
-      callback: (error, { data }) => {
-        if (error === null) this.#take(data)
+      callback: (error, message) => {
+        if (error === null) this.#take(message.data)
+        else this.#refusal = error.message
       },
     })
   }

@@ -48,7 +48,12 @@ export class Ownership {
   private constructor(link: NatsLink, subject: string) {
     this.#link = link
     this.#subject = subject
-    this.#subscription = link.connection.subscribe(subject, { callback: (_, message) => this.#hear(message) })
+    this.#subscription = link.connection.subscribe(subject, {
+      // Where it may not listen there is no message: what it wanted to own is refused to it as well.
+      callback: (error, message) => {
+        if (error === null) this.#hear(message)
+      },
+    })
     this.#leave = link.onBack(() => void this.#askAgain())
   }
 

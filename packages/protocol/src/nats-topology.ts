@@ -18,7 +18,7 @@ export function ownerSubject(what: 'agent' | 'consumer', name: string): string {
   return `filo.owner.${what}.${asToken(name)}`
 }
 
-export function eventSubject(event: AuditEvent): string {
+export function eventSubject(event: Pick<AuditEvent, 'source' | 'type'>): string {
   const source = event.source.split('/').filter((part) => part !== '')
   return ['filo', 'events', ...source.map(asToken), event.type].join('.')
 }
@@ -28,9 +28,14 @@ export function consumerName(consumer: string): string {
   return asToken(consumer)
 }
 
-/** Where a connection is answered. Only its own user needs to be allowed to listen there. */
+/** Where a connection is answered: by its program, and who that is. Only its own user needs to be allowed to listen there. */
 export function inboxPrefix(connectionName: string): string {
-  return `_INBOX.${asToken(connectionName)}`
+  const [program = '', ...rest] = connectionName.split(' ')
+  return inboxOf(program, ...(rest.length > 0 ? [rest.join(' ')] : []))
+}
+
+export function inboxOf(...names: readonly string[]): string {
+  return ['_INBOX', ...names.map(asToken)].join('.')
 }
 
 /** Limits retention: what is old makes room for what is new, whether somebody has read it or not. */

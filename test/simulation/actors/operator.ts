@@ -233,7 +233,14 @@ export class Operator {
 }
 
 function openJournal(process: Process, root: string, dice: Dice): Journal {
-  const dir = { root, keys: root, locks: `${root}/locks`, journal: `${root}/journal.db`, host: () => root }
+  const dir = {
+    root,
+    accounts: '',
+    keys: root,
+    locks: `${root}/locks`,
+    journal: `${root}/journal.db`,
+    host: () => root,
+  }
   return Journal.open(dir, process.clock, () => dice.id())
 }
 

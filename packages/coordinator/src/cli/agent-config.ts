@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { AgentConfig } from '@filo/agent'
 import { formatSigningKey, formatVerifyingKey } from '@filo/protocol'
 import { stringify } from 'yaml'
+import { brokerFor } from '../engine/accounts.ts'
 import { readCoordinatorPublicKey, readHostKey, readHostSecret } from '../engine/keys.ts'
 import { hostDefinition } from '../fleet/fleet.ts'
 import { hint } from '../fleet/problem.ts'
@@ -33,7 +34,7 @@ export async function agentConfig(
   }
   const config: AgentConfig = {
     ...hostDefinition(fleet, host),
-    broker: [...fleet.broker],
+    broker: brokerFor(dir, fleet.broker, { agent: host }),
     key: keyName,
     trusted: [formatVerifyingKey(readCoordinatorPublicKey(dir.keys))],
     ...(fleet.secrets !== undefined && { secrets: fleet.secrets }),

@@ -1,6 +1,7 @@
 import { openTransport, type Delivery, type EventFilter } from '@filo/protocol'
 import { openSink } from '../sinks/open-sink.ts'
 import { SinkLost, type Sink } from '../sinks/sink.ts'
+import { brokerFor } from '../engine/accounts.ts'
 import type { Context } from './context.ts'
 import { endingSignal } from './ending-signal.ts'
 import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
@@ -49,7 +50,9 @@ export async function followAudit(context: Context, options: FollowOptions): Pro
     if (error instanceof SinkLost) throw new Exit(exitCodes.configuration, error.message)
     throw error
   })
-  await using transport = await openTransport(fleet.broker, { name: `filo audit ${consumer}` })
+  await using transport = await openTransport(brokerFor(dir, fleet.broker, 'coordinator'), {
+    name: `filo audit ${consumer}`,
+  })
   transport.onStatus((status) => {
     if (status.kind === 'disconnected') say(`the broker is lost: ${status.reason}`)
     if (status.kind === 'connected') say('the broker is back')

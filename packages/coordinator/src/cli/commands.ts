@@ -4,6 +4,7 @@ import { Argument, Command, InvalidArgumentError, Option } from 'commander'
 import { durationMs, durationPattern } from '../fleet/duration.ts'
 import type { Intention } from '../plan/plan.ts'
 import type { FollowOptions } from './audit-follow.ts'
+import type { SetupOptions } from './broker-setup.ts'
 import type { Context } from './context.ts'
 import type { ExitCode } from './exit-code.ts'
 import type { HypcontrolOptions, ImportOptions } from './import.ts'
@@ -114,6 +115,18 @@ function defineSettingUp(program: Command, perform: Perform): void {
       perform(command, async (context) =>
         (await import('./agent-config.ts')).agentConfig(context, host, options),
       ),
+    )
+  program
+    .command('broker')
+    .description('who may do what at the broker')
+    .command('setup')
+    .description(
+      'write the accounts of the broker, one for each host and one for this coordinator, with the least rights',
+    )
+    .option('-o, --output <file>', 'write it there, for its owner only, instead of printing it')
+    .option('--apply', 'carry it out here, by rabbitmqctl (RabbitMQ)')
+    .action((options: SetupOptions, command: Command) =>
+      perform(command, async (context) => (await import('./broker-setup.ts')).brokerSetup(context, options)),
     )
   defineImports(
     program.command('import').description('write a fleet file from what another program has'),

@@ -33,7 +33,7 @@ async function examine(context: Context): Promise<Finding[]> {
     fine('fleet', `${file}: ${fleet.name}, ${size}`),
     ...examineStateDir(dir),
     ...examineKeys(fleet, dir),
-    ...(await examineBroker(fleet, context.operator)),
+    ...(await examineBroker(fleet, dir, context.operator)),
   ]
   // Without keys or broker no agent can be asked.
   if (findings.some(({ verdict }) => verdict === 'wrong')) return findings

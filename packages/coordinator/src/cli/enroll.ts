@@ -1,4 +1,5 @@
 import { NobodyThere, type VerifyingKey } from '@filo/protocol'
+import { brokerFor } from '../engine/accounts.ts'
 import { askForKeys } from '../engine/introduction.ts'
 import { acceptHostKey, isRevoked, readCoordinatorKeys, readHostKey } from '../engine/keys.ts'
 import { hint } from '../fleet/problem.ts'
@@ -34,7 +35,7 @@ export async function enroll(
   const wanted = fingerprint?.toLowerCase()
   const found = await findKeys(context, host, {
     fleet: fleet.name,
-    broker: fleet.broker as readonly string[],
+    broker: brokerFor(dir, fleet.broker as readonly string[], 'coordinator'),
     host,
     operator: context.operator,
     keys: readCoordinatorKeys(dir.keys),

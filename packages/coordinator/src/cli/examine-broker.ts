@@ -2,6 +2,8 @@ import { lookup } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { BrokerUnavailable, openTransport } from '@filo/protocol'
+import { brokerFor } from '../engine/accounts.ts'
+import type { StateDir } from '../engine/state-dir.ts'
 import { listing } from '../fleet/listing.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { exitCodes } from './exit-code.ts'
@@ -13,7 +15,7 @@ const lookupTimeoutMs = 3000
 export type Addresses = ReadonlySet<string>
 
 /** Whether the broker can be had, and whether what carries it says so. */
-export async function examineBroker(fleet: Fleet, operator: string): Promise<Finding[]> {
+export async function examineBroker(fleet: Fleet, dir: StateDir, operator: string): Promise<Finding[]> {
   if (fleet.broker === 'local') return [fine('broker', 'local: this process is the agent of every host')]
   const resolved = await Promise.all(fleet.broker.map((url) => resolve(hostnameOf(url))))
   const broker = new Set(resolved.flatMap((addresses) => [...addresses]))
@@ -23,7 +25,7 @@ export async function examineBroker(fleet: Fleet, operator: string): Promise<Fin
     ),
   )
   return [
-    ...(await reach(fleet.broker, operator)),
+    ...(await reach(brokerFor(dir, fleet.broker, 'coordinator'), operator)),
     ...examineEncryption(fleet.broker, broker),
     ...compareCarriers(fleet, broker, hosts),
   ]

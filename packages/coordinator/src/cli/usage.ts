@@ -12,6 +12,7 @@ const examples: Readonly<Record<string, string>> = {
   'keys show': 'filo keys show',
   'keys rotate': 'filo keys rotate',
   'keys revoke': 'filo keys revoke 3f9a2b1c',
+  'broker setup': 'filo broker setup -o broker-setup.sh',
   enroll: 'filo enroll mail1',
   'agent-config': 'filo agent-config mail1 -o mail1',
   'import hypcontrol': 'filo import hypcontrol ~canopsis/etc/hypcontrol.conf -o filo.yaml',

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { openTransport, Relay, systemClock, type Transport } from '@filo/protocol'
 import type { Fleet } from '../fleet/fleet.ts'
+import { brokerFor } from './accounts.ts'
 import type { Journal, RunOwner } from './journal.ts'
 import { readCoordinatorKeys, readHostKeys } from './keys.ts'
 import { Link } from './link.ts'
@@ -57,7 +58,10 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
           keys: readCoordinatorKeys(dir.keys),
           hosts: readHostKeys(dir.keys, fleet.hosts.keys()),
           transport: stack.use(
-            await openTransport(fleet.broker, { name: `filo ${operator}`, willReceive: true }),
+            await openTransport(brokerFor(dir, fleet.broker, 'coordinator'), {
+              name: `filo ${operator}`,
+              willReceive: true,
+            }),
           ),
         }
   const audit = journal?.audit ?? null

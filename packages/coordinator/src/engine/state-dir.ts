@@ -7,6 +7,8 @@ export interface StateDir {
   readonly root: string
   readonly journal: string
   readonly keys: string
+  /** The broker's accounts, where Filo made them. */
+  readonly accounts: string
   /** Locks of runs that are being carried out. */
   readonly locks: string
   /** With `broker: local`: the state of each host's agent. */
@@ -27,5 +29,12 @@ export function openStateDir(
   const locks = join(root, 'locks')
   const keys = join(root, 'keys')
   for (const dir of [root, locks, keys]) mkdirSync(dir, { recursive: true, mode: 0o700 })
-  return { root, journal: join(root, 'journal.db'), keys, locks, host: (host) => join(root, 'hosts', host) }
+  return {
+    root,
+    journal: join(root, 'journal.db'),
+    keys,
+    accounts: join(root, 'accounts.json'),
+    locks,
+    host: (host) => join(root, 'hosts', host),
+  }
 }

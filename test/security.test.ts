@@ -1,0 +1,53 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+
+// docs/security.md names a test for whatever it says stops an attacker. It is held to that.
+
+const root = join(import.meta.dirname, '..')
+const rows = readFileSync(join(root, 'docs/security.md'), 'utf8')
+  .split('\n## Threat model\n')[1]!
+  .split('\n## ')[0]!
+  .split('\n')
+  .filter((line) => line.startsWith('|'))
+  .slice(2)
+  .map((line) => line.split('|').slice(1, -1))
+
+test('every attacker has something that stops them, with its test, and what remains', () => {
+  expect(rows.length).toBeGreaterThanOrEqual(9)
+  for (const cells of rows) {
+    expect(cells).toHaveLength(4)
+    expect(cells.every((cell) => cell.trim() !== '')).toBe(true)
+    expect(testsIn(cells[2]!)).not.toEqual([])
+  }
+})
+
+test('every test that is named has that title in that file', () => {
+  const missing = rows
+    .flatMap(([, , stops]) => testsIn(stops!))
+    .filter(({ file, title }) => !isTitle(file, title))
+  expect(missing).toEqual([])
+})
+
+interface Named {
+  readonly file: string
+  readonly title: string
+}
+
+function testsIn(cell: string): Named[] {
+  return cell.split('<br>').map((one) => {
+    const [, file = '', title = ''] = /`([^`]+\.test\.ts)`: `?(.+?)`? *$/.exec(one) ?? []
+    return { file, title }
+  })
+}
+
+function isTitle(file: string, title: string): boolean {
+  const path = join(root, file)
+  if (title === '' || !existsSync(path)) return false
+  const source = readFileSync(path, 'utf8')
+  return ["'", '"', '`'].some((quote) => {
+    const at = source.indexOf(`${quote}${title}${quote}`)
+    // The first argument of a call: test('…', test.each(…)('….
+    return at > 0 && source.slice(0, at).trimEnd().endsWith('(')
+  })
+}
