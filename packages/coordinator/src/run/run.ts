@@ -401,18 +401,28 @@ function enter(state: RunState, step: number, phase: Phase): void {
 }
 
 /**
- * Notes what a step's phase means to those that wait for it. What is waived counts only when its own turn has come:
- * a waiver stands for one step's proof, not for those of all that the step itself waits for.
+ * Notes what a step's phase means to those that wait for it. What is done or waived counts only while its own turn has
+ * come: it stands for one step's proof, not for those of all that the step itself waits for. So the database waits for a
+ * website that is back although the application between them is down.
  */
 function stand(state: RunState, step: number): void {
-  const { phase } = state.steps[step]!
-  const isEarly = phase === 'waived' && !state.gates.isOpen(step)
-  state.gates.set(step, standings[isEarly ? 'waiting' : phase], (turned) => {
-    const turnedPhase = state.steps[turned]!.phase
-    if (turnedPhase === 'waived') return stand(state, turned)
-    // A gate closes again when what it rests on drifts, or is sent once more.
-    place(state.open, turned, isUnsettled(turnedPhase) && state.gates.isOpen(turned))
-  })
+  // It grows while it is read: a chain of services may be longer than the stack.
+  const changed = [step]
+  for (const index of changed) {
+    const { phase } = state.steps[index]!
+    const isEarly = isSettled(phase) && !state.gates.isOpen(index)
+    state.gates.set(index, standings[isEarly ? 'waiting' : phase], (turned) => {
+      const turnedPhase = state.steps[turned]!.phase
+      if (isSettled(turnedPhase)) changed.push(turned)
+      // A gate closes again when what it rests on drifts, or is sent once more.
+      place(state.open, turned, isUnsettled(turnedPhase) && state.gates.isOpen(turned))
+    })
+  }
+}
+
+/** Whether there is nothing more to be done for a step in this phase, unless it drifts. */
+export function isSettled(phase: Phase): boolean {
+  return phase === 'done' || phase === 'waived'
 }
 
 /** Whether something may still be sent or observed for a step in this phase. */
