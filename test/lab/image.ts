@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { cacheDir, keyOf } from './cache.ts'
 import { Cgroup } from './cgroup.ts'
 import { attempt, run } from './command.ts'
@@ -108,82 +108,99 @@ function firstError(said: string): string {
 
 function nameOf(layer: Layer | undefined, sources: string): string {
   return layer === undefined
-    ? `base-${keyOf({ sources, basePackages, aptOptions, maskedTimers })}`
-    : `${layer.name}-${keyOf({ layer, sources, basePackages })}`
+    ? `base-${keyOf({ sources, basePackages, baseOptions, maskedTimers })}`
+    : `${layer.name}-${keyOf({ layer, installation, sources, basePackages })}`
 }
 
 async function makeLayers(layer: Layer | undefined, sources: string): Promise<string[]> {
   const name = nameOf(layer, sources)
-  if (layer === undefined) return [await keep(name, (dir) => makeBase(dir, sources))]
+  if (layer === undefined) return [await keep(name, [], (root) => makeBase(root, sources))]
   const below = await makeLayers(layer.on, sources)
-  return [await keep(name, (dir) => install(layer, below, dir)), ...below]
+  return [await keep(name, below, (root) => install(layer, root)), ...below]
 }
 
-async function makeBase(dir: string, sources: string): Promise<void> {
-  const list = join(dirname(dir), 'sources.list')
-  writeFileSync(list, sources)
+const baseOptions = [
   // Its own device nodes, mount and pid namespace: mmdebstrap(1), "root".
-  await run(
-    [
-      'mmdebstrap',
-      '--quiet',
-      '--mode=root',
-      '--variant=apt',
-      `--include=${basePackages.join(',')}`,
-      ...aptOptions.map((option) => `--aptopt=${option}`),
-      '--format=directory',
-      release,
-      dir,
-      list,
-    ],
-    { timeoutMs: makeTimeoutMs },
-  )
+  '--mode=root',
+  '--variant=apt',
+  ...aptOptions.map((option) => `--aptopt=${option}`),
+  // The layers are made by them.
+  '--skip=cleanup/apt/lists',
+  '--format=directory',
+]
+
+async function makeBase(root: string, sources: string): Promise<void> {
+  const list = `${root}.list`
+  writeFileSync(list, sources)
+  const packages = `--include=${basePackages.join(',')}`
+  await run(['mmdebstrap', '--quiet', ...baseOptions, packages, release, root, list], {
+    timeoutMs: makeTimeoutMs,
+  })
   const mask = maskedTimers.map((timer) => `ln -sf /dev/null etc/systemd/system/${timer}`)
-  await run(['/bin/sh', '-ec', `cd "$0"; ${mask.join('; ')}`, dir])
+  await run(['/bin/sh', '-ec', `cd "$0"; ${mask.join('; ')}`, root])
 }
 
-/** Makes a directory under another name and renames it when it is complete: what is there can be used. */
-async function keep(name: string, make: (dir: string) => Promise<void>): Promise<string> {
+/**
+ * Has `make` write a directory over those `below`, under another name, and renames it when it is complete: what is
+ * there can be used.
+ */
+async function keep(
+  name: string,
+  below: readonly string[],
+  make: (root: string) => Promise<void>,
+): Promise<string> {
   const kept = cacheDir('images', name)
   if (existsSync(kept)) return kept
   mkdirSync(cacheDir('images'), { recursive: true })
   await using _lock = await holdLock(cacheDir('images', `.${name}.lock`))
   if (existsSync(kept)) return kept // Somebody else was making it.
   process.stderr.write(`lab: making ${name}, which is kept in ${cacheDir('images')}\n`)
-  const work = mkdtempSync(cacheDir('images', '.making-'))
+  const dir = mkdtempSync(cacheDir('images', '.making-'))
+  const [upper, work, root, nothing] = ['image', 'work', 'root', 'nothing'].map((one) => join(dir, one)) as [
+    string,
+    string,
+    string,
+    string,
+  ]
   try {
-    const dir = join(work, 'image')
-    mkdirSync(dir)
-    await make(dir)
-    renameSync(dir, kept)
+    for (const one of [upper, work, root, nothing]) mkdirSync(one)
+    await mountOverlay({ lower: below.length === 0 ? [nothing] : below, upper, work, root })
+    try {
+      await make(root)
+    } finally {
+      await run(['umount', root])
+    }
+    // What was written without waiting for the disk is to be there after a crash of the machine.
+    await run(['sync', '--file-system', upper], { timeoutMs: makeTimeoutMs })
+    renameSync(upper, kept)
   } finally {
-    rmSync(work, { recursive: true, force: true })
+    rmSync(dir, { recursive: true, force: true })
   }
   return kept
 }
 
-/** Run by systemd-nspawn, which gives it device nodes of its own; policy-rc.d keeps the packages' daemons from starting. */
+/**
+ * Run by systemd-nspawn, which gives it device nodes of its own; policy-rc.d keeps the packages' daemons from starting.
+ * The base image knows what packages there are, unless the mirrors have others by now.
+ */
 const installation = `
 set -e
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
-apt-get -qq update
 debconf-set-selections < /.answers
 sh -e /.before
-apt-get -qq -y -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io install "$@"
+install() { apt-get -qq -y -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io install "$@"; }
+install "$@" || { apt-get -qq update; install "$@"; }
 sh -e /.after
 apt-get clean
-rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d /.answers /.before /.after
+rm -f /usr/sbin/policy-rc.d /.answers /.before /.after
 `
 
-async function install(layer: Layer, below: readonly string[], upper: string): Promise<void> {
-  const [work, root] = [`${upper}.work`, `${upper}.root`]
-  for (const dir of [work, root]) mkdirSync(dir)
+async function install(layer: Layer, root: string): Promise<void> {
   const machine = `filo-lab-image-${process.pid}-${layer.name}`
   const cgroup = new Cgroup(machine)
   cgroup.make()
-  await mountOverlay({ lower: below, upper, work, root })
   try {
     writeFileSync(join(root, '.answers'), layer.answers ?? '')
     writeFileSync(join(root, '.before'), layer.before ?? '')
@@ -200,7 +217,6 @@ async function install(layer: Layer, below: readonly string[], upper: string): P
   } finally {
     await cgroup.remove()
     forgetNspawn(root, machine)
-    await run(['umount', root])
   }
 }
 
@@ -212,7 +228,8 @@ export interface Overlay {
   readonly root: string
 }
 
+/** What is written to it is not waited for: it survives everything but a crash of the machine that the lab is on. */
 export async function mountOverlay({ lower, upper, work, root }: Overlay): Promise<void> {
-  const options = `lowerdir=${lower.join(':')},upperdir=${upper},workdir=${work}`
+  const options = `lowerdir=${lower.join(':')},upperdir=${upper},workdir=${work},volatile`
   await run(['mount', '-t', 'overlay', 'filo-lab', '-o', options, root])
 }
