@@ -24,15 +24,15 @@ export async function configureAgent(host: Host, dir: string): Promise<void> {
   await host.exec('systemctl', 'restart', 'filo-agent')
 }
 
+const hasAnswered = `
+invocation=$(systemctl show --value -p InvocationID filo-agent)
+[ -n "$invocation" ] && journalctl --quiet -o cat "_SYSTEMD_INVOCATION_ID=$invocation" | grep -q '"answering"'`
+
 /** Waits until the agent's present process answers for its host. */
 export async function untilAgentAnswers(host: Host): Promise<void> {
   await until(
     `the agent of ${host.name} to answer`,
-    async () => {
-      const invocation = await host.exec('systemctl', 'show', '--value', '-p', 'InvocationID', 'filo-agent')
-      const log = ['journalctl', '--quiet', '-o', 'cat', `_SYSTEMD_INVOCATION_ID=${invocation.trim()}`]
-      return invocation.trim() !== '' && (await host.exec(...log)).includes('"answering"')
-    },
+    async () => (await host.attempt('/bin/sh', '-c', hasAnswered)).code === 0,
     { timeoutMs: answerTimeoutMs, intervalMs: 100 },
   )
 }

@@ -4,12 +4,16 @@ import type { Rabbitmq } from '../support/rabbitmq.ts'
 import { Cgroup } from './cgroup.ts'
 import { attempt } from './command.ts'
 import type { Lab } from './lab.ts'
-import { hubAddress } from './network.ts'
+import { hubAddress, type Network } from './network.ts'
 
 const port = 5672
 
 /** Says AMQP's protocol header in the hub's namespace, and waits for the first byte of an answer. */
 const probe = `exec 3<>/dev/tcp/${hubAddress}/${port}; printf 'AMQP\\0\\0\\011\\001' >&3; read -r -N 1 -t 2 <&3`
+
+export async function brokerAnswers(network: Network): Promise<boolean> {
+  return (await attempt([...network.enter('hub'), 'bash', '-c', probe])).code === 0
+}
 
 /** A RabbitMQ of the lab's own, which its hosts reach at the hub. */
 export async function startBroker({ id, network }: Lab): Promise<Rabbitmq> {
@@ -21,6 +25,6 @@ export async function startBroker({ id, network }: Lab): Promise<Rabbitmq> {
     address: hubAddress,
     port,
     prefix: [...cgroup.enter, ...network.enter('hub')],
-    answers: async () => (await attempt([...network.enter('hub'), 'bash', '-c', probe])).code === 0,
+    answers: () => brokerAnswers(network),
   })
 }

@@ -26,8 +26,7 @@ export function describeInLab(title: string, fleet: LabFleet, define: (current: 
     beforeAll(async () => {
       before = footprint()
       if (obstacle !== '') return
-      raised = await raiseLab(`filo-lab-${process.pid}`, fleet.hosts)
-      await fleet.prepare(raised.lab)
+      raised = await raiseLab(`filo-lab-${process.pid}`, fleet)
     })
     afterAll(async () => {
       await raised?.[Symbol.asyncDispose]()

@@ -2,11 +2,14 @@ import { daemontools, prepareGreenarrow } from './greenarrow/prepare.ts'
 import type { Lab } from './lab.ts'
 import type { HostSpec } from './raise.ts'
 import { application, applicationUnderApache, database, mail, web } from './sympa/layers.ts'
-import { prepareSympa } from './sympa/prepare.ts'
+import { furnishSympa, prepareSympa, type Way } from './sympa/prepare.ts'
 
-/** A fleet to raise in a lab: its hosts, and what is to be done on them once they are up. */
+/** A fleet to raise in a lab. */
 export interface LabFleet {
   readonly hosts: readonly HostSpec[]
+  /** What is to be written on the disks of its hosts before they are switched on. */
+  furnish?(lab: Lab): Promise<void>
+  /** What is to be done once they are up; the broker may still be starting. */
   prepare(lab: Lab): Promise<void>
 }
 
@@ -17,21 +20,24 @@ const fourHosts: readonly HostSpec[] = [
   { name: 'web', layer: web },
 ]
 
-export const sympa: LabFleet = { hosts: fourHosts, prepare: (lab) => prepareSympa(lab, 'systemd') }
-export const sympaByInitscripts: LabFleet = {
-  hosts: fourHosts,
-  prepare: (lab) => prepareSympa(lab, 'initscripts'),
-}
+const sympaOn = (hosts: readonly HostSpec[], way: Way): LabFleet => ({
+  hosts,
+  furnish: (lab) => furnishSympa(lab, way),
+  prepare: (lab) => prepareSympa(lab, way),
+})
+
+export const sympa = sympaOn(fourHosts, 'systemd')
+export const sympaByInitscripts = sympaOn(fourHosts, 'initscripts')
 
 /** WWSympa is spawned by the HTTP server, which stands beside Sympa. */
-export const sympaSpawned: LabFleet = {
-  hosts: [
+export const sympaSpawned = sympaOn(
+  [
     { name: 'db', layer: database },
     { name: 'app', layer: applicationUnderApache },
     { name: 'mail', layer: mail },
   ],
-  prepare: (lab) => prepareSympa(lab, 'spawned'),
-}
+  'spawned',
+)
 
 const mailEngine: readonly HostSpec[] = [{ name: 'ga1', layer: daemontools }, { name: 'app1' }]
 

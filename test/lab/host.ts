@@ -29,6 +29,12 @@ export const checkoutOnHosts = '/opt/filo'
 
 const bootTimeoutMs = 60_000
 
+/** Before a command that is run on a host: it has nothing of our own environment. */
+const environment = [
+  ...['env', '-i', 'HOME=/root', 'LANG=C.UTF-8'],
+  'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+]
+
 /** What a host needs of the lab that it is in. */
 export interface Place {
   /** The lab's name: that of its control groups and machines. */
@@ -110,6 +116,13 @@ export class Host implements Addressed {
     symlinkSync(target, file)
   }
 
+  /** Runs a script of sh(1) on its disk, before it is switched on. */
+  async change(script: string): Promise<void> {
+    await run(['chroot', this.root, ...environment, '/bin/sh', '-ec', script], {
+      shown: this.#shown([script]),
+    })
+  }
+
   #refuseEscape(dir: string): void {
     if (!`${realpathSync(dir)}/`.startsWith(`${realpathSync(this.root)}/`)) {
       throw new Error(`${dir} leads out of the host ${this.name}`)
@@ -151,7 +164,7 @@ export class Host implements Addressed {
       `the host ${this.name} to boot (its console: ${join(this.#dir, 'console.log')})`,
       async () => {
         if (this.pid === undefined) return false
-        const { stdout } = await this.attempt('systemctl', 'is-system-running')
+        const { stdout } = await this.attempt('systemctl', 'is-system-running', '--wait')
         return ['running', 'degraded'].includes(stdout.trim())
       },
       { timeoutMs: bootTimeoutMs, intervalMs: 50 },
@@ -182,12 +195,7 @@ export class Host implements Addressed {
     const { pid } = this
     if (pid === undefined) throw new Error(`the host ${this.name} is off`)
     const namespaces = ['--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--root', '--wd']
-    const env = [
-      'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-      'HOME=/root',
-      'LANG=C.UTF-8',
-    ]
-    const enter = ['nsenter', `--target=${pid}`, ...namespaces, '--', 'env', '-i', ...env]
+    const enter = ['nsenter', `--target=${pid}`, ...namespaces, '--', ...environment]
     return [...this.#init.enter, ...enter, ...argv]
   }
 

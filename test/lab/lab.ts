@@ -2,7 +2,9 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import { startFilo, type Ended, type RunningFilo } from '../support/filo.ts'
+import { until } from '../support/until.ts'
 import { configureAgent, untilAgentAnswers } from './agent-unit.ts'
+import { brokerAnswers } from './broker.ts'
 import { Cgroup } from './cgroup.ts'
 import { Host } from './host.ts'
 import { labDir, readLabFile } from './lab-file.ts'
@@ -63,6 +65,10 @@ export class Lab {
       Object.keys(hosts).map(async (name) => {
         const dir = join(this.desk, 'agents', name)
         await this.#succeed('agent-config', name, '-o', dir)
+        await until('the broker to answer', () => brokerAnswers(this.network), {
+          timeoutMs: 90_000,
+          intervalMs: 100,
+        })
         await configureAgent(this.host(name), dir)
         await untilAgentAnswers(this.host(name))
       }),

@@ -38,10 +38,8 @@ const usage = `npm run lab -- COMMAND
 async function up(name: string): Promise<void> {
   const ending = Promise.withResolvers<void>()
   for (const signal of endingSignals) process.on(signal, () => ending.resolve())
-  await using raised = await raise(name)
-  console.log(
-    `${[...raised.lab.hosts.keys()].join(', ')} are up; in another terminal: npm run lab -- filo status`,
-  )
+  await using _raised = await raise(name)
+  console.log('in another terminal: npm run lab -- filo status; Ctrl-C here ends it')
   // Nothing else would keep the process from ending.
   const awake = setInterval(() => {}, 60_000)
   await ending.promise
@@ -79,11 +77,11 @@ async function raise(name: string): Promise<RaisedLab> {
   if (fleet === undefined) throw new Error(`no fleet named "${name}": ${Object.keys(fleets).join(', ')}`)
   const why = await obstacle()
   if (why !== undefined) throw new Error(`the lab cannot run here: ${why}`)
-  await using stack = new AsyncDisposableStack()
-  const raised = stack.use(await raiseLab(id, fleet.hosts))
-  await fleet.prepare(raised.lab)
-  const disposal = stack.move()
-  return { ...raised, [Symbol.asyncDispose]: () => disposal.disposeAsync() }
+  const began = performance.now()
+  const raised = await raiseLab(id, fleet)
+  const seconds = Math.round((performance.now() - began) / 1000)
+  console.log(`${[...raised.lab.hosts.keys()].join(', ')} are up, with ${name} on them, after ${seconds} s`)
+  return raised
 }
 
 async function down(): Promise<void> {

@@ -17,19 +17,36 @@ export const subscriber = 'alice@mail.lab'
  */
 export type Way = 'systemd' | 'initscripts' | 'spawned'
 
+/** What can be written down before the hosts are up. */
+export async function furnishSympa(lab: Lab, way: Way): Promise<void> {
+  await Promise.all([
+    furnishDatabase(lab.host('db')),
+    furnishApplication(lab.host('app'), way),
+    furnishMail(lab.host('mail')),
+  ])
+  if (way !== 'spawned') furnishWeb(lab.host('web'))
+}
+
+/** What needs a database that runs, and the daemons that need what is in it. */
 export async function prepareSympa(lab: Lab, way: Way): Promise<void> {
   await Promise.all([preparePlatform(lab, way), lab.declare(fleetFile(way))])
 }
 
 async function preparePlatform(lab: Lab, way: Way): Promise<void> {
-  const app = lab.host('app')
-  await Promise.all([
-    prepareDatabase(lab.host('db')),
-    prepareRelay(app),
-    prepareMail(lab.host('mail')),
-    ...(way === 'spawned' ? [] : [prepareWeb(lab.host('web'))]),
-  ])
-  await prepareApplication(app, way)
+  await lab.host('db').sh(`
+    su postgres -c "psql -q" <<SQL
+create role sympa login password 'sympa';
+create database sympa owner sympa encoding 'UTF8' template template0;
+SQL`)
+  await lab.host('app').sh(
+    `
+    su sympa -s /bin/sh -c 'sympa check'
+    su sympa -s /bin/sh -c 'sympa create --input_file=/var/lib/sympa/demo.xml lists.lab'
+    echo ${subscriber} | su sympa -s /bin/sh -c 'sympa add ${list}'
+    postalias /etc/mail/sympa/aliases
+    systemctl start sympa ${unitsBeside[way]}`,
+    { timeoutMs: 120_000 },
+  )
 }
 
 const fleetFiles = { systemd: 'filo.yaml', initscripts: 'initscripts.yaml', spawned: 'spawned.yaml' } as const
@@ -44,51 +61,39 @@ function readExample(name: string): string {
 }
 
 /** Its log tells of every connection, so that a test can hold Filo to it. */
-async function prepareDatabase(db: Host): Promise<void> {
+async function furnishDatabase(db: Host): Promise<void> {
   const dir = '/etc/postgresql/15/main'
   // The port too: the package takes the next one where something listened on 5432 when the image was made.
   db.write(
     `${dir}/conf.d/lab.conf`,
     "port = 5432\nlisten_addresses = '*'\nlog_connections = on\nlog_disconnections = on\nlog_line_prefix = '%m [%p] %h '\n",
   )
-  await db.sh(`
-    echo 'host sympa sympa ${network} scram-sha-256' >> ${dir}/pg_hba.conf
-    systemctl restart postgresql@15-main
-    su postgres -c "psql -q" <<SQL
-create role sympa login password 'sympa';
-create database sympa owner sympa encoding 'UTF8' template template0;
-SQL`)
+  await db.change(`echo 'host sympa sympa ${network} scram-sha-256' >> ${dir}/pg_hba.conf`)
 }
 
-async function prepareMail(mail: Host): Promise<void> {
-  await mail.sh(`
+async function furnishMail(mail: Host): Promise<void> {
+  await mail.change(`
     useradd --create-home alice
     postconf -e myhostname=mail.lab mydestination=mail.lab,localhost relay_domains=lists.lab \\
-      'transport_maps=inline:{lists.lab=smtp:[${addressOf(2)}]:25}' ${postfixInLab}
-    systemctl restart postfix@-`)
+      'transport_maps=inline:{lists.lab=smtp:[${addressOf(2)}]:25}' ${postfixInLab}`)
 }
 
 /** There is no name server in the lab. */
 const postfixInLab = `'mynetworks=127.0.0.0/8 ${network}' smtp_host_lookup=native smtp_dns_support_level=disabled \\
       inet_protocols=ipv4 minimal_backoff_time=1s maximal_backoff_time=2s queue_run_delay=1s`
 
-async function prepareRelay(app: Host): Promise<void> {
-  await app.sh(`
-    postconf -e myhostname=lists.lab mydestination=lists.lab,localhost 'relayhost=[${addressOf(3)}]' \\
-      'alias_maps=hash:/etc/aliases,hash:/etc/mail/sympa/aliases' ${postfixInLab}`)
-}
-
-async function prepareApplication(app: Host, way: Way): Promise<void> {
-  if (way === 'spawned') await prepareApache(app)
-  else prepareSocket(app)
+async function furnishApplication(app: Host, way: Way): Promise<void> {
   const automatic = way !== 'spawned'
-  if (automatic)
+  if (automatic) {
+    furnishSocket(app)
     app.write('/etc/systemd/system/sympa-automatic.service', readExample('sympa-automatic.service'))
+  }
   // Or the init script leaves the daemon that sympa_msg.pl starts behind; the order is that of the start.
   if (way === 'initscripts') app.write('/etc/default/sympa', `DAEMONS="${initDaemons}"\n`)
   app.write('/var/lib/sympa/demo.xml', demoList, 0o644)
-  await app.sh(
-    `
+  await app.change(`
+    postconf -e myhostname=lists.lab mydestination=lists.lab,localhost 'relayhost=[${addressOf(3)}]' \\
+      'alias_maps=hash:/etc/aliases,hash:/etc/mail/sympa/aliases' ${postfixInLab}
     sed -i '/^db_/d; /^wwsympa_url/d' /etc/sympa/sympa/sympa.conf
     cat >> /etc/sympa/sympa/sympa.conf <<CONF
 db_type PostgreSQL
@@ -101,17 +106,10 @@ wwsympa_url http://${way === 'spawned' ? 'app' : 'web'}/sympa
 ${automatic ? 'automatic_list_feature on\nqueueautomatic /var/spool/sympa/automatic' : ''}
 CONF
     install -d -o sympa -g sympa /var/spool/sympa/automatic
-    su sympa -s /bin/sh -c 'sympa check'
-    su sympa -s /bin/sh -c 'sympa create --input_file=/var/lib/sympa/demo.xml lists.lab'
-    echo ${subscriber} | su sympa -s /bin/sh -c 'sympa add ${list}'
     newaliases
     postalias /etc/mail/sympa/aliases
-    ${way === 'initscripts' ? 'rm /lib/systemd/system/sympa.service /lib/systemd/system/sympa-*.service' : ''}
-    systemctl daemon-reload
-    systemctl restart postfix@-
-    systemctl start sympa ${unitsBeside[way]}`,
-    { timeoutMs: 120_000 },
-  )
+    ${way === 'initscripts' ? 'rm /lib/systemd/system/sympa.service /lib/systemd/system/sympa-*.service' : ''}`)
+  if (way === 'spawned') await furnishApache(app)
 }
 
 /** What is to run on the application host beside `sympa`. */
@@ -122,7 +120,7 @@ const unitsBeside: Readonly<Record<Way, string>> = {
 }
 
 /** WWSympa listens on the network, because nginx is on another host; one process of it is enough for the lab's visitors. */
-function prepareSocket(app: Host): void {
+function furnishSocket(app: Host): void {
   app.write('/etc/systemd/system/wwsympa.service.d/lab.conf', '[Service]\nEnvironment=WWS_FCGI_CHILDREN=1\n')
   app.write(
     '/etc/systemd/system/wwsympa.socket.d/network.conf',
@@ -130,10 +128,9 @@ function prepareSocket(app: Host): void {
   )
 }
 
-async function prepareApache(app: Host): Promise<void> {
+async function furnishApache(app: Host): Promise<void> {
   app.write('/etc/apache2/conf-enabled/sympa.conf', readExample('apache.conf'))
-  await app.sh(`
-    systemctl stop apache2
+  await app.change(`
     echo 'export APACHE_RUN_USER=sympa APACHE_RUN_GROUP=sympa' >> /etc/apache2/envvars
     echo 'ServerName app' > /etc/apache2/conf-enabled/name.conf
     chown -R sympa:sympa /var/lib/apache2/fcgid`)
@@ -141,7 +138,7 @@ async function prepareApache(app: Host): Promise<void> {
 
 const initDaemons = 'sympa_automatic sympa_msg task_manager bulk bounced archived'
 
-async function prepareWeb(web: Host): Promise<void> {
+function furnishWeb(web: Host): void {
   web.write(
     '/etc/nginx/sites-enabled/default',
     `server {
@@ -158,7 +155,6 @@ async function prepareWeb(web: Host): Promise<void> {
 }
 `,
   )
-  await web.exec('systemctl', 'reload', 'nginx')
 }
 
 const demoList = `<?xml version="1.0"?>
