@@ -1,6 +1,16 @@
 import type { Layer } from '../image.ts'
 
-export const database: Layer = { name: 'postgresql', packages: ['postgresql'] }
+/** With the database that Sympa is to begin with. */
+export const database: Layer = {
+  name: 'postgresql',
+  packages: ['postgresql'],
+  after: `pg_ctlcluster 15 main start
+su postgres -c 'psql -q' <<SQL
+create role sympa login password 'sympa';
+create database sympa owner sympa encoding 'UTF8' template template0;
+SQL
+pg_ctlcluster 15 main stop`,
+}
 
 export const mail: Layer = {
   name: 'postfix',

@@ -27,17 +27,12 @@ export async function furnishSympa(lab: Lab, way: Way): Promise<void> {
   if (way !== 'spawned') furnishWeb(lab.host('web'))
 }
 
-/** What needs a database that runs, and the daemons that need what is in it. */
+/** What needs a database that runs; and the daemons that need what is in it. */
 export async function prepareSympa(lab: Lab, way: Way): Promise<void> {
   await Promise.all([preparePlatform(lab, way), lab.declare(fleetFile(way))])
 }
 
 async function preparePlatform(lab: Lab, way: Way): Promise<void> {
-  await lab.host('db').sh(`
-    su postgres -c "psql -q" <<SQL
-create role sympa login password 'sympa';
-create database sympa owner sympa encoding 'UTF8' template template0;
-SQL`)
   await lab.host('app').sh(
     `
     su sympa -s /bin/sh -c 'sympa check'
@@ -106,8 +101,6 @@ wwsympa_url http://${way === 'spawned' ? 'app' : 'web'}/sympa
 ${automatic ? 'automatic_list_feature on\nqueueautomatic /var/spool/sympa/automatic' : ''}
 CONF
     install -d -o sympa -g sympa /var/spool/sympa/automatic
-    newaliases
-    postalias /etc/mail/sympa/aliases
     ${way === 'initscripts' ? 'rm /lib/systemd/system/sympa.service /lib/systemd/system/sympa-*.service' : ''}`)
   if (way === 'spawned') await furnishApache(app)
 }
