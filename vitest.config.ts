@@ -18,8 +18,8 @@ const overAnyBroker = globSync('test/**/*.test.ts').filter((file) =>
  */
 export default defineConfig({
   test: {
-    // Most of a test's time is spent waiting for real processes: two side by side even on a small machine.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Most of a test's time is spent waiting for real processes: three side by side even on a small machine.
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     reporters: ['default', new Uncovered(), new ClosingLine()],
     // With --coverage: whether unit tests take every branch of the pure folders. Uncovered tells which they do not.
     coverage: {

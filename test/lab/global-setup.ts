@@ -11,14 +11,21 @@ declare module 'vitest' {
   }
 }
 
-/** Before all tests of the lab: finds out whether it can run here, and makes the images that are missing. */
-export async function setup(project: TestProject): Promise<void> {
+/**
+ * Before all tests: finds out whether the lab can run here, and makes the images that are missing while others are
+ * tested; whoever raises a lab waits for its images.
+ */
+export async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   const before = footprint()
   const layers = Object.values(fleets).flatMap(({ hosts }) => hosts.flatMap(({ layer }) => layer ?? []))
   const why = (await obstacle()) ?? (await obstacleToImages(layers))
   project.provide('obstacleToLab', why ?? '')
-  if (why !== undefined) return
-  await layersOf([...new Set(layers)])
-  const changed = differences(before, footprint())
-  if (changed.length > 0) throw new Error(`making images has changed the machine: ${changed.join('; ')}`)
+  if (why !== undefined) return undefined
+  const making = Promise.allSettled([layersOf([...new Set(layers)])])
+  return async () => {
+    const [made] = await making
+    if (made.status === 'rejected') throw made.reason
+    const changed = differences(before, footprint())
+    if (changed.length > 0) throw new Error(`making images has changed the machine: ${changed.join('; ')}`)
+  }
 }

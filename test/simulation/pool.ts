@@ -1,5 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, constants, setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { Tally } from './tally.ts'
 import type { Batch, Failure, Order } from './worker.ts'
@@ -32,6 +32,8 @@ export class Player implements AsyncDisposable {
         execArgv: [],
       },
     )
+    // What else is tested meanwhile waits for real processes, and knows real time.
+    setPriority(child.pid!, constants.priority.PRIORITY_LOW)
     const player = new Player(child)
     await player.#answer()
     return player

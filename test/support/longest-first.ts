@@ -1,7 +1,8 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Files that take minutes: begun last, they would be waited for alone. */
-const longest = /(?:sympa-rounds|sympa-faults)\.lab\.ts$/
+const longest =
+  /(?:simulation|crash-points|hostile-peer)\.test\.ts$|(?:sympa-rounds|sympa-faults|reboot)\.lab\.ts$/
 
 /** As vitest sorts files where it has not seen them before, by their size; but the longest are begun first. */
 export class LongestFirst extends BaseSequencer {
