@@ -6,10 +6,11 @@ import { tempDir } from './support/temp-dir.ts'
 import { until } from './support/until.ts'
 
 const demo = join(import.meta.dirname, '../examples/demo/demo.ts')
+const consumer = join(import.meta.dirname, '../examples/audit-consumer/run.ts')
 
-/** The demo with a temporary directory of its own, so that what it leaves behind can be seen. */
-function startDemo(temp: string) {
-  const child = spawn(process.execPath, [demo], {
+/** An example with a temporary directory of its own, so that what it leaves behind can be seen. */
+function startExample(example: string, temp: string) {
+  const child = spawn(process.execPath, [example], {
     env: { ...process.env, TMPDIR: temp },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A process group, as a terminal would have it: Ctrl-C reaches all of it.
@@ -27,7 +28,7 @@ function startDemo(temp: string) {
 
 test('the demo starts and stops its services in order, by their own log, and leaves nothing behind', async () => {
   using temp = tempDir()
-  const { said, ended } = startDemo(temp.path)
+  const { said, ended } = startExample(demo, temp.path)
   expect({ exit: await ended, ...said }).toMatchObject({ exit: 0 })
   const log = said.stdout.matchAll(
     /^\d\d:\d\d:\d\d\.\d{3} {2}(\w+) +(is up|has stopped|.*(?:under|without).*)$/gm,
@@ -51,11 +52,21 @@ test('the demo starts and stops its services in order, by their own log, and lea
 
 test('Ctrl-C ends the demo in order, with its services stopped and its files gone', async () => {
   using temp = tempDir()
-  const { said, ended, pressControlC } = startDemo(temp.path)
+  const { said, ended, pressControlC } = startExample(demo, temp.path)
   await until('the demo to start its first service', () => said.stderr.includes('start database@db1'))
   const [root] = readdirSync(temp.path)
   pressControlC()
   expect({ exit: await ended, ...said }).toMatchObject({ exit: 130 })
   expect(said.stdout).not.toContain('$ filo status')
   expect(existsSync(join(temp.path, root!))).toBe(false)
+})
+
+test('the consumer of the example says which service refuses to stop, and leaves nothing behind', async () => {
+  using temp = tempDir()
+  const { said, ended } = startExample(consumer, temp.path)
+  expect({ exit: await ended, ...said }).toMatchObject({ exit: 0 })
+  const words = said.stdout.split('\n').filter((line) => line.startsWith('[pager] '))
+  expect(words).toHaveLength(1)
+  expect(words[0]).toMatch(/application@app1 filo\.action\.finished failure: .*exit status 1/)
+  expect(readdirSync(temp.path)).toEqual([])
 })

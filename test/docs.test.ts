@@ -12,7 +12,7 @@ const root = join(import.meta.dirname, '..')
 
 function documents(): string[] {
   const docs = readdirSync(join(root, 'docs')).map((name) => join(root, 'docs', name))
-  const examples = ['demo', 'greenarrow', 'canopsis', 'sympa'].map((name) =>
+  const examples = ['demo', 'audit-consumer', 'greenarrow', 'canopsis', 'sympa'].map((name) =>
     join(root, 'examples', name, 'README.md'),
   )
   return [join(root, 'README.md'), ...examples, ...docs].filter((file) => file.endsWith('.md'))
