@@ -1,7 +1,8 @@
 import { instanceName, type Holder, type Output } from '@filo/protocol'
 import { isHostStep, stepName, type Step } from '../plan/plan.ts'
 import { wasToldToGo } from './hosts.ts'
-import { isSettled, type HostState, type RunState } from './run.ts'
+import { isSettled } from './phase.ts'
+import type { HostState, RunState } from './run.ts'
 
 // R12. Of every run that is stuck it is told what is in the way, and why.
 

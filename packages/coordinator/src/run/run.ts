@@ -10,15 +10,13 @@ import {
 } from '../plan/plan.ts'
 import { isPast, isStartedByBoot, noteReturn, passHostStep, review, startedAgain } from './hosts.ts'
 import { Gates, type Standing } from './gates.ts'
+import { isSettled, isUnsettled, type Phase } from './phase.ts'
 import type { FailurePolicy, Proof, RunEvent, RunOutcome, StepEvent } from './run-event.ts'
 import { spareProofs } from './spare.ts'
 
 // R2. A run's state is the fold of its journal, and nothing else.
 // R4. `unknown` is left by an answer, an observation, a seal or a waiver; never by sending the action again.
 // R10. What has ended is amended, never rewritten.
-
-/** Where a step stands (DESIGN section 6). A step never reached stays `waiting`: a resume carries on with it. */
-export type Phase = 'waiting' | 'sent' | 'done' | 'failed' | 'unknown' | 'sealed' | 'drifted' | 'waived'
 
 /** What a step may come from; anything else is an error of the journal. */
 const mayFollow: Record<StepEvent['type'], readonly Phase[]> = {
@@ -418,16 +416,6 @@ function stand(state: RunState, step: number): void {
       place(state.open, turned, isUnsettled(turnedPhase) && state.gates.isOpen(turned))
     })
   }
-}
-
-/** Whether there is nothing more to be done for a step in this phase, unless it drifts. */
-export function isSettled(phase: Phase): boolean {
-  return phase === 'done' || phase === 'waived'
-}
-
-/** Whether something may still be sent or observed for a step in this phase. */
-function isUnsettled(phase: Phase): boolean {
-  return phase === 'waiting' || phase === 'sealed' || phase === 'failed' || phase === 'drifted'
 }
 
 function place(set: Set<number>, member: number, belongs: boolean): void {
