@@ -143,7 +143,14 @@ describeInLab('hosts that go down', fleet, (current) => {
     expect(ended).toMatchObject({ code: 2 })
     expect((await host('db').attempt('systemctl', 'is-active', 'database')).stdout).toBe('active\n')
     expect(await current.lab.filo('resume', runOf(ended), '--yes')).toMatchObject({ code: 0 })
-    expect((await deeds()).at(-1)).toBe('database down')
+    const told = (await current.lab.filo('show', runOf(ended))).stdout
+    expect(await deeds(), told).toEqual([
+      'website down',
+      'website up', // With its host.
+      'application down',
+      'website down',
+      'database down',
+    ])
     await host('app').sh('rm -r /etc/systemd/system/application.service.d; systemctl daemon-reload')
     await host('web').exec('systemctl', 'disable', '--quiet', 'website')
   })

@@ -6,20 +6,12 @@ import { sympa } from './fleets.ts'
 import type { Host } from './host.ts'
 import { hub } from './network.ts'
 import { runOf, statusOf } from './status.ts'
-import {
-  expectNobodyAtTheDatabase,
-  expectStartOrder,
-  expectStopOrder,
-  layersOf,
-  markDatabaseLog,
-  tryTheList,
-} from './sympa/evidence.ts'
+import { tryTheList, watchStart, watchStop } from './sympa/evidence.ts'
 import { unitEvents } from './unit-events.ts'
 
 // Faults in the middle of a run. Whatever happens, it ends proven, or held with what is in the way and what to type;
 // and the order of effects, by the services' own words, is never broken.
 
-const layers = layersOf('systemd')
 /** For runs that are to end while the fault lasts. */
 const soon = ['--patience', '10s']
 
@@ -47,7 +39,7 @@ describeInLab('Sympa, while the machines fail', sympa, (current) => {
   test('a host that freezes for 30 s in the middle of a stop holds the database, and the run is proven in the end', async () => {
     const { lab } = current
     await all('start')
-    const [began, mark] = [new Date(), await markDatabaseLog(host('db'))]
+    const judge = await watchStop(lab, 'systemd')
     await using stop = lab.startFilo(['stop', '--yes'])
     await stop.untilSays(/stop sympa@app {2}begins/)
     host('app').freeze()
@@ -57,8 +49,7 @@ describeInLab('Sympa, while the machines fail', sympa, (current) => {
     host('app').thaw()
     const ended = await stop.ended
     if (ended.code !== 0) await carryOn(runOf(ended))
-    expectStopOrder(layers, await unitEvents(lab, began))
-    await expectNobodyAtTheDatabase(host('db'), mark)
+    await judge()
   })
 
   test('a database host that crashes while it starts holds everything, and is started again by the same run', async () => {
@@ -73,18 +64,18 @@ describeInLab('Sympa, while the machines fail', sympa, (current) => {
     expect(ended.stdout).toContain('database@db')
     expect(ended.stdout).toContain(`filo resume ${runOf(ended)}`)
     expect((await unitEvents(lab, began)).filter(({ what }) => what.startsWith('start'))).toEqual([])
-    const booting = new Date()
+    const judge = watchStart(lab, 'systemd')
     await host('db').boot()
     await untilAgentAnswers(host('db'))
     await carryOn(runOf(ended))
-    expectStartOrder(layers, await unitEvents(lab, booting))
+    await judge()
     await tryTheList(lab, 'after the crash')
   })
 
   test('an application host that cannot reach the broker in the middle of a stop keeps the database up', async () => {
     const { lab } = current
     await all('start')
-    const [began, mark] = [new Date(), await markDatabaseLog(host('db'))]
+    const judge = await watchStop(lab, 'systemd')
     await using stop = lab.startFilo(['stop', '--yes', ...soon])
     await stop.untilSays(/stop sympa@app {2}begins/)
     await lab.network.partition(host('app'), hub)
@@ -95,22 +86,20 @@ describeInLab('Sympa, while the machines fail', sympa, (current) => {
     expect((await statusOf(lab)).get('sympa@app')).toMatchObject({ state: 'unknown' })
     await lab.network.heal(host('app'), hub)
     await carryOn(runOf(ended))
-    expectStopOrder(layers, await unitEvents(lab, began))
-    await expectNobodyAtTheDatabase(host('db'), mark)
+    await judge()
   })
 
   test('a broker that is killed and comes back in the middle of a stop breaks no order', async () => {
     const { lab, broker } = current
     await all('start')
-    const [began, mark] = [new Date(), await markDatabaseLog(host('db'))]
+    const judge = await watchStop(lab, 'systemd')
     await using stop = lab.startFilo(['stop', '--yes'])
     await stop.untilSays(/stop mta@mail {2}begins/)
     await broker.kill()
     await broker.restart()
     const ended = await stop.ended
     if (ended.code !== 0) await carryOn(runOf(ended))
-    expectStopOrder(layers, await unitEvents(lab, began))
-    await expectNobodyAtTheDatabase(host('db'), mark)
+    await judge()
     await all('start')
     await tryTheList(lab, 'after all of it')
   })

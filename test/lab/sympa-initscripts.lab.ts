@@ -6,15 +6,13 @@ import type { Host } from './host.ts'
 import { runOf, statusOf } from './status.ts'
 import {
   expectNobodyAtTheDatabase,
-  expectStartOrder,
-  expectStopOrder,
-  layersOf,
   markDatabaseLog,
   sendVisitors,
   tryTheList,
+  watchStart,
+  watchStop,
 } from './sympa/evidence.ts'
 import { fleetFile } from './sympa/prepare.ts'
-import { unitEvents } from './unit-events.ts'
 
 // The same four hosts where Sympa has no units, only its init script: `service sympa start|stop`.
 
@@ -24,17 +22,16 @@ describeInLab('Sympa by initscripts', sympaByInitscripts, (current) => {
   test('it stops and starts in order, and mail goes through the list before and after', async () => {
     const { lab } = current
     await tryTheList(lab, 'before the stop')
-    const [began, mark] = [new Date(), await markDatabaseLog(host('db'))]
+    const judgeStop = await watchStop(lab, 'initscripts')
     {
       await using _visitors = await sendVisitors(lab)
       expect(await lab.filo('stop', '--yes')).toMatchObject({ code: 0 })
     }
-    expectStopOrder(layersOf('initscripts'), await unitEvents(lab, began))
-    await expectNobodyAtTheDatabase(host('db'), mark)
+    await judgeStop()
     expect((await host('app').attempt('service', 'sympa', 'status')).code).toBe(3)
-    const stopped = new Date()
+    const judgeStart = watchStart(lab, 'initscripts')
     expect(await lab.filo('start', '--yes')).toMatchObject({ code: 0 })
-    expectStartOrder(layersOf('initscripts'), await unitEvents(lab, stopped))
+    await judgeStart()
     expect((await host('app').attempt('service', 'sympa', 'status')).code).toBe(0)
     await tryTheList(lab, 'after the start')
   })

@@ -1,15 +1,7 @@
 import { expect, test } from 'vitest'
 import { describeInLab } from './describe-in-lab.ts'
 import { sympa } from './fleets.ts'
-import {
-  expectNobodyAtTheDatabase,
-  expectStartOrder,
-  expectStopOrder,
-  layersOf,
-  markDatabaseLog,
-  tryTheList,
-} from './sympa/evidence.ts'
-import { unitEvents } from './unit-events.ts'
+import { tryTheList, watchStart, watchStop } from './sympa/evidence.ts'
 
 // What holds once by luck does not hold ten times in a row.
 
@@ -18,14 +10,12 @@ describeInLab('Sympa, again and again', sympa, (current) => {
     'it stops and starts in order (round %i of 10)',
     async () => {
       const { lab } = current
-      const [db, layers] = [lab.host('db'), layersOf('systemd')]
-      const [began, mark] = [new Date(), await markDatabaseLog(db)]
+      const judgeStop = await watchStop(lab, 'systemd')
       expect(await lab.filo('stop', '--yes')).toMatchObject({ code: 0 })
-      expectStopOrder(layers, await unitEvents(lab, began))
-      await expectNobodyAtTheDatabase(db, mark)
-      const stopped = new Date()
+      await judgeStop()
+      const judgeStart = watchStart(lab, 'systemd')
       expect(await lab.filo('start', '--yes')).toMatchObject({ code: 0 })
-      expectStartOrder(layers, await unitEvents(lab, stopped))
+      await judgeStart()
     },
   )
 

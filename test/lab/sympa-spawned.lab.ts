@@ -4,19 +4,15 @@ import { sympaSpawned } from './fleets.ts'
 import type { Host } from './host.ts'
 import { statusOf } from './status.ts'
 import {
-  expectNobodyAtTheDatabase,
-  expectStartOrder,
-  expectStopOrder,
-  layersOf,
-  markDatabaseLog,
   sendVisitors,
   tryTheList,
   untilArrived,
   visit,
+  watchStart,
+  watchStop,
   writeToList,
 } from './sympa/evidence.ts'
 import { fleetFile } from './sympa/prepare.ts'
-import { unitEvents } from './unit-events.ts'
 
 // The manual's other case: Apache spawns WWSympa by mod_fcgid, so the whole HTTP server is what stops.
 
@@ -30,7 +26,7 @@ describeInLab('Sympa with WWSympa spawned by the HTTP server', sympaSpawned, (cu
     await tryTheList(lab, 'before the stop')
     expect(await visit(lab)).toBe(200)
     expect(await spawned()).not.toEqual([])
-    const [began, mark] = [new Date(), await markDatabaseLog(lab.host('db'))]
+    const judge = await watchStop(lab, 'spawned')
     {
       await using _visitors = await sendVisitors(lab)
       await using stop = lab.startFilo(['stop', '--yes'])
@@ -41,15 +37,14 @@ describeInLab('Sympa with WWSympa spawned by the HTTP server', sympaSpawned, (cu
     }
     expect(await visit(lab)).toBe(0)
     expect(await spawned()).toEqual([])
-    expectStopOrder(layersOf('spawned'), await unitEvents(lab, began))
-    await expectNobodyAtTheDatabase(lab.host('db'), mark)
+    await judge()
   })
 
   test('it starts last, and spawns WWSympa again for who visits', async () => {
     const { lab } = current
-    const began = new Date()
+    const judge = watchStart(lab, 'spawned')
     expect(await lab.filo('start', '--yes')).toMatchObject({ code: 0 })
-    expectStartOrder(layersOf('spawned'), await unitEvents(lab, began))
+    await judge()
     await untilArrived(lab, 'while all is stopped')
     await tryTheList(lab, 'after the start')
     expect(await visit(lab)).toBe(200)

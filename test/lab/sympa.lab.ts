@@ -5,14 +5,13 @@ import type { Host } from './host.ts'
 import { runOf, statusOf } from './status.ts'
 import {
   expectNobodyAtTheDatabase,
-  expectStartOrder,
-  expectStopOrder,
-  layersOf,
   markDatabaseLog,
   sendVisitors,
   tryTheList,
   untilArrived,
   visit,
+  watchStart,
+  watchStop,
   writeToList,
 } from './sympa/evidence.ts'
 import { fleetFile } from './sympa/prepare.ts'
@@ -29,16 +28,14 @@ describeInLab('Sympa by systemd', sympa, (current) => {
     const { lab } = current
     await tryTheList(lab, 'before the stop')
     expect(await visit(lab)).toBe(200)
-    const [began, mark] = [new Date(), await markDatabaseLog(host('db'))]
+    const judge = await watchStop(lab, 'systemd')
     {
       await using _visitors = await sendVisitors(lab)
       expect(await lab.filo('stop', '--yes')).toMatchObject({ code: 0 })
       await writeToList(lab, 'while all is stopped')
       expect(await visit(lab)).toBe(502)
     }
-    const events = await unitEvents(lab, began)
-    expectStopOrder(layersOf('systemd'), events)
-    await expectNobodyAtTheDatabase(host('db'), mark)
+    const events = await judge()
     expect(events.filter(({ what }) => what === 'started' || what === 'starting')).toEqual([])
     expect(await activeState('app', 'wwsympa.service')).not.toBe('active')
     expect(await activeState('web', 'nginx.service')).toBe('active')
@@ -73,9 +70,9 @@ describeInLab('Sympa by systemd', sympa, (current) => {
 
   test('it starts in order, and delivers what came meanwhile and what comes now', async () => {
     const { lab } = current
-    const began = new Date()
+    const judge = watchStart(lab, 'systemd')
     expect(await lab.filo('start', '--yes')).toMatchObject({ code: 0 })
-    expectStartOrder(layersOf('systemd'), await unitEvents(lab, began))
+    await judge()
     await untilArrived(lab, 'while all is stopped')
     await tryTheList(lab, 'after the start')
     expect(await visit(lab)).toBe(200)

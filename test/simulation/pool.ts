@@ -33,7 +33,7 @@ export class Player implements AsyncDisposable {
       },
     )
     // What else is tested meanwhile waits for real processes, and knows real time.
-    setPriority(child.pid!, constants.priority.PRIORITY_LOW)
+    setPriority(child.pid!, constants.priority.PRIORITY_BELOW_NORMAL)
     const player = new Player(child)
     await player.#answer()
     return player

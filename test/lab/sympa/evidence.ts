@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import { until } from '../../support/until.ts'
 import type { Host } from '../host.ts'
 import type { Lab } from '../lab.ts'
-import type { UnitEvent } from '../unit-events.ts'
+import { unitEvents, type UnitEvent } from '../unit-events.ts'
 import { list, subscriber, type Way } from './prepare.ts'
 
 // What the platform says of itself, whatever Filo says: mail that arrives, the database's own log, systemd's journal.
@@ -45,6 +45,27 @@ export async function sendVisitors(lab: Lab): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: async () => void (await mail.exec('kill', pid)) }
 }
 
+/**
+ * Begins to watch a stop of the platform. When it is over, what this gives judges it by what the services wrote down: all went
+ * down in order, and nobody was at the database when it did. Gives what else the units did meanwhile.
+ */
+export async function watchStop(lab: Lab, way: Way): Promise<() => Promise<readonly UnitEvent[]>> {
+  const db = lab.host('db')
+  const [began, mark] = [new Date(), await markDatabaseLog(db)]
+  return async () => {
+    const events = await unitEvents(lab, began)
+    expectStopOrder(layersOf(way), events)
+    await expectNobodyAtTheDatabase(db, mark)
+    return events
+  }
+}
+
+/** The same for a start: all came up in order. */
+export function watchStart(lab: Lab, way: Way): () => Promise<void> {
+  const began = new Date()
+  return async () => expectStartOrder(layersOf(way), await unitEvents(lab, began))
+}
+
 /** The size of the database's log: from where to read on. */
 export async function markDatabaseLog(db: Host): Promise<number> {
   return Number(await db.exec('stat', '-c', '%s', databaseLog))
@@ -75,7 +96,7 @@ const unitsOfSympa: Readonly<Record<Way, readonly string[]>> = {
 }
 
 /** The platform, the database first. */
-export function layersOf(way: Way): Layers {
+function layersOf(way: Way): Layers {
   return [
     ['db/postgresql@15-main.service'],
     unitsOfSympa[way].map((name) => `app/${name}.service`),
@@ -85,7 +106,7 @@ export function layersOf(way: Way): Layers {
 }
 
 /** Every unit was stopped once, and was down before anything that it needs began to stop. */
-export function expectStopOrder(layers: Layers, events: readonly UnitEvent[]): void {
+function expectStopOrder(layers: Layers, events: readonly UnitEvent[]): void {
   expectOnce(layers, events, 'stopped')
   for (const [at, layer] of layers.entries()) {
     const above = layers.slice(at + 1).flat()
