@@ -273,12 +273,22 @@ export class Ledger implements Disposable {
 
   /** A finished action that is forgotten did start: nothing that was sent under so old a grant is barred from now on. */
   #forget(): void {
-    const old = `status <> 'started' and number <= (select max(number) from action) - ${rememberedActions}`
-    this.#db.sql.exec(`
-      update ledger set forgotten_grant =
-        max(forgotten_grant, coalesce((select max(grant_number) from action where status = 'finished' and ${old}), 0));
-      delete from action where ${old};
-    `)
+    const { newest, oldest } = this.#db.sql
+      // Each by itself is a look at one end of the table.
+      .prepare(
+        'select (select max(number) from action) as newest, (select min(number) from action) as oldest',
+      )
+      .get() as { newest: number; oldest: number }
+    const through = newest - rememberedActions
+    if (oldest > through) return
+    const old = `status <> 'started' and number <= ?`
+    this.#db.sql
+      .prepare(
+        `update ledger set forgotten_grant =
+           max(forgotten_grant, coalesce((select max(grant_number) from action where status = 'finished' and ${old}), 0))`,
+      )
+      .run(through)
+    this.#db.sql.prepare(`delete from action where ${old}`).run(through)
   }
 }
 

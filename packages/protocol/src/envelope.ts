@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import {
   createPrivateKey,
   createPublicKey,
@@ -216,17 +217,26 @@ function strictBase64(text: string): Buffer | undefined {
   return bytes.toString('base64') === text ? bytes : undefined
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
 /** JSON of bounded depth, or undefined. Depth is bounded first: JSON.parse itself would recurse. */
 function parseJson(bytes: Uint8Array): unknown {
+  if (!isUtf8(bytes)) return undefined
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  if (hasMoreThan(text, limits.jsonDepth) && deeperThan(text, limits.jsonDepth)) return undefined
   try {
-    const text = utf8.decode(bytes)
-    if (deeperThan(text, limits.jsonDepth)) return undefined
     return JSON.parse(text)
   } catch {
     return undefined
   }
+}
+
+/** Whether there are so many brackets that it may be that deep: to look at each character takes much longer. */
+function hasMoreThan(text: string, limit: number): boolean {
+  let count = 0
+  for (const bracket of ['{', '[']) {
+    for (let at = text.indexOf(bracket); at >= 0 && count <= limit; at = text.indexOf(bracket, at + 1))
+      count++
+  }
+  return count > limit
 }
 
 function deeperThan(text: string, limit: number): boolean {
