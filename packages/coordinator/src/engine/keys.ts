@@ -1,6 +1,5 @@
 import {
   appendFileSync,
-  copyFileSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -65,8 +64,8 @@ function writePair(
   pair: KeyPair,
 ): void {
   mkdirSync(dirname(secret), { recursive: true, mode: 0o700 })
-  writeFileSync(secret, formatSigningKey(pair.signing), { mode: 0o600, flag: 'wx' })
-  writeFileSync(open, formatVerifyingKey(pair.verifying), { mode: 0o644, flag: 'wx' })
+  writeFileSync(secret, formatSigningKey(pair.signing), { mode: 0o600, flag: 'wx', flush: true })
+  writeFileSync(open, formatVerifyingKey(pair.verifying), { mode: 0o644, flag: 'wx', flush: true })
 }
 
 /** The coordinator's own key. Throws KeyError. */
@@ -79,8 +78,9 @@ export function readOldKey(keysDir: string): SigningKey | undefined {
   const { secret } = filesOf(keysDir, oldStem)
   if (!existsSync(secret)) return undefined
   const old = readKey(secret, "the coordinator's old key", parseSigningKey, 'filo keys rotate')
-  // A rotation that ended in its midst has copied the key, and not replaced it.
-  return old.id === readCoordinatorKey(keysDir).id ? undefined : old
+  // A rotation that ended in its midst has copied the key, and not replaced it; a revocation has left its file.
+  const isNone = old.id === readCoordinatorKey(keysDir).id || isRevoked(keysDir, old.id)
+  return isNone ? undefined : old
 }
 
 /** The keys that sign what the coordinator says: its own first. Throws KeyError. */
@@ -135,8 +135,9 @@ export function rotateCoordinatorKey(keysDir: string): VerifyingKey {
   const pair = makeKeyPair()
   writePair(next, pair)
   // Wherever this ends, `coordinator.key` is a key that was in use or is from now on, and no key in use is lost.
-  copyFileSync(own.secret, old.secret)
-  copyFileSync(own.open, old.open)
+  const before = readCoordinatorKey(keysDir)
+  replaceFile(old.secret, formatSigningKey(before), 0o600)
+  replaceFile(old.open, formatVerifyingKey(publicKeyOf(before)), 0o644)
   renameSync(next.secret, own.secret)
   renameSync(next.open, own.open)
   return pair.verifying
