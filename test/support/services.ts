@@ -167,7 +167,7 @@ sleep 1000 & nap=$!
 ${note(dir, name, 'up')}
 echo $$ >'${dir}/${name}.new'
 mv '${dir}/${name}.new' '${dir}/${name}.pid'
-while :; do wait "$nap"; done
+while :; do wait "$nap"; sleep 1000 & nap=$!; done
 `
 
 const initScript = (dir: string, name: string): string => `#!/bin/sh
