@@ -2,7 +2,6 @@ import type { FailurePolicy } from '../../packages/coordinator/src/run/run-event
 import { stepName } from '../../packages/coordinator/src/plan/plan.ts'
 import type { SessionEnd } from './actors/operator.ts'
 import { layAmbushes } from './faults/ambush.ts'
-import { schemes } from './faults/schemes.ts'
 import { Scene } from './scene.ts'
 import type { Tally } from './tally.ts'
 import { powerManners } from './actors/managers.ts'
@@ -80,8 +79,7 @@ async function session({ dice, operator, checker, trace, hosts, phases }: Scene)
 
 /** What goes wrong all the time, and what lies in wait. */
 function prepareTrouble(scene: Scene, seed: number): void {
-  const { dice, network, services, hosts } = scene
-  const scheme = dice.happens(0.4) ? dice.pick(schemes) : undefined
+  const { dice, network, services, hosts, scheme } = scene
   network.weather = {
     lost: dice.pick([0, 0.02, 0.15]),
     repeated: dice.pick([0, 0.05, 0.2]),
@@ -101,11 +99,12 @@ function prepareTrouble(scene: Scene, seed: number): void {
   }
   for (const host of hosts) {
     host.startsAgainAfterMs = () => dice.pick([100, 1000, 20_000])
-    host.powerManners = powerManners.flatMap((manner) => (dice.happens(0.5) ? [[manner, ill / 4]] : []))
+    host.powerManners =
+      scheme?.powerManners ?? powerManners.flatMap((manner) => (dice.happens(0.5) ? [[manner, ill / 4]] : []))
     if (dice.happens(0.2))
       host.machine.setWallClock(dice.pick([-86_400_000, -3_600_000, 3_600_000, 86_400_000]))
   }
-  layAmbushes(scene, seed, scheme)
+  layAmbushes(scene, seed)
 }
 
 /** Nothing goes wrong any more; what was on its way arrives, what lingers ends. */

@@ -8,6 +8,7 @@ import { Operator } from './actors/operator.ts'
 import { Checker } from './checker/checker.ts'
 import { nameOfMishap } from './faults/repertoire.ts'
 import { Phases, type LiveSession } from './faults/phases.ts'
+import { schemes, type Scheme } from './faults/schemes.ts'
 import { randomFleet } from './fleet.ts'
 import { coordinatorKeys, hostKeys } from './keys.ts'
 import { setAmbient } from './stand-ins/ambient.ts'
@@ -37,6 +38,8 @@ const timelinessEveryMs = 500
 /** A fleet, a run of it that has been ordered, and everything that may go wrong with them. */
 export class Scene implements Disposable {
   readonly dice: Dice
+  /** What goes wrong together, if anything does. */
+  readonly scheme: Scheme | undefined
   readonly time = new Time()
   readonly trace: Trace
   readonly network: Network
@@ -80,7 +83,9 @@ export class Scene implements Disposable {
     })
     const fleet = randomFleet(dice)
     this.#fleet = fleet
-    const verb = dice.pick(verbs)
+    this.scheme = dice.happens(0.4) ? dice.pick(schemes) : undefined
+    const choice = this.scheme?.verbs ?? verbs
+    const verb = dice.pick(choice)
     const trusted = (id: string) => coordinatorKeys.find(({ verifying }) => verifying.id === id)?.verifying
     this.hosts = [...fleet.hosts.keys()].map((host, at) => {
       const identity = { key: hostKeys(at).signing, trusted }
@@ -109,7 +114,7 @@ export class Scene implements Disposable {
       return { fleet: fleet.name, operator, keys: [coordinatorKeys[at]!.signing], redactor, hosts: verifying }
     }
     this.operator = new Operator(world, admin, identify(0, 'alice@admin1'), this.plan(verb))
-    this.rival = new Operator(world, other, identify(1, 'eve@admin2'), this.plan(dice.pick(verbs), 0.7))
+    this.rival = new Operator(world, other, identify(1, 'eve@admin2'), this.plan(dice.pick(choice), 0.7))
     this.#operators.push(this.operator, this.rival)
   }
 

@@ -26,8 +26,8 @@ const delaysMs = [0, 0, 1, 10, 100, 1000]
  * those that last for minutes. Most plays know only some kinds of faults: where everything goes wrong at once, little
  * comes so far that anything else could. One cell of the table is the play's own by its seed, so that all have their turn.
  */
-export function layAmbushes(scene: Scene, seed: number, scheme: Scheme | undefined): void {
-  const { dice } = scene
+export function layAmbushes(scene: Scene, seed: number): void {
+  const { dice, scheme } = scene
   const kinds = faults.filter(() => dice.happens(0.5))
   const ambushes = Array.from({ length: dice.pick([0, 1, 2, 3, 4, 6, 9]) }, () => layOne(scene, kinds))
   const own = cells[seed % cells.length]!

@@ -1,9 +1,15 @@
+import type { Intention } from '../../../packages/coordinator/src/plan/plan.ts'
+import type { PowerManner } from '../actors/managers.ts'
 import type { Weather } from '../world/network.ts'
 import type { Manner } from '../world/service.ts'
 import type { Phase } from './phases.ts'
 
 /** What goes wrong together in some plays, for what takes several things at once and would come about too rarely. */
 export interface Scheme {
+  /** What the runs are, instead of anything. */
+  readonly verbs?: readonly Intention['verb'][]
+  /** How hosts take a command to go down, by shares. */
+  readonly powerManners?: readonly (readonly [PowerManner, number])[]
   /** Rows of the table of faults. */
   readonly faults: readonly string[]
   readonly phases: readonly Phase[]
@@ -53,6 +59,18 @@ export const schemes: readonly Scheme[] = [
     phases: ['before send', 'sent', 'started'],
     delaysMs: [0, 0, 1],
     weather: { repeated: 0.2, late: 0.3 },
+  },
+  // A host is told to go down, and nobody hears whether it does; or another run comes meanwhile.
+  {
+    verbs: ['reboot', 'halt', 'halt'],
+    powerManners: [
+      ['lies', 0.3],
+      ['dawdles', 0.4],
+    ],
+    faults: ['host cut off', 'agent frozen', 'agent killed', 'host crashes', 'another run takes over'],
+    phases: ['acting', 'settling'],
+    delaysMs: [100, 1000, 5000],
+    weather: { lost: 0.15 },
   },
   {
     faults: ['message forged', 'old message replayed'],
