@@ -71,7 +71,11 @@ async function marathon(): Promise<number> {
   const beganMs = performance.now()
   const untilMs = isTimed ? beganMs + Number(values.minutes) * 60_000 : Number.POSITIVE_INFINITY
   let toldMs = beganMs
+  let failed = 0
   const { played, failures, tally } = await playMany({ from, seeds, workers, untilMs }, (outcome) => {
+    for (const { seed, violations } of outcome.failures.slice(failed))
+      console.error(`seed ${seed} fails: ${violations[0]}`)
+    failed = outcome.failures.length
     if (performance.now() - toldMs < progressEveryMs) return
     toldMs = performance.now()
     console.error(`${outcome.played} played, ${outcome.failures.length} failed`)

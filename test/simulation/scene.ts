@@ -124,6 +124,10 @@ export class Scene implements Disposable {
     setAmbient(undefined)
   }
 
+  get fleetName(): string {
+    return this.#fleet.name
+  }
+
   host(name: string): Host {
     return this.hosts.find((host) => host.name === name)!
   }

@@ -1,5 +1,6 @@
 import type { Host } from '../actors/host.ts'
 import type { Scene } from '../scene.ts'
+import { lookAtStatus } from './onlooker.ts'
 import { phases, type Phase } from './phases.ts'
 import { faults, type Fault } from './repertoire.ts'
 import type { Scheme } from './schemes.ts'
@@ -34,7 +35,10 @@ export function layAmbushes(scene: Scene, seed: number): void {
   for (let skips = 0; skips < tries; skips += 1)
     ambushes.unshift({ ...own, skips: 0, delayMs: dice.pick([0, 0, 1]) })
   if (scheme !== undefined) ambushes.unshift(...layScheme(scene, scheme))
+  const onlooker = dice.fork()
+  const curiosity = dice.pick([0, 0, 0.1, 0.4])
   scene.onPhase = (host, phase) => {
+    if (onlooker.happens(curiosity)) lookAtStatus(scene, host)
     for (const [at, ambush] of ambushes.entries()) {
       if (ambush.phase !== phase) continue
       ambush.skips -= 1
