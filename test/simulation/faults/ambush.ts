@@ -12,14 +12,17 @@ interface Ambush {
   /** How often it lets things come so far before it strikes. */
   skips: number
   readonly delayMs: number
+  /** How often it may be laid again because it did not come about. */
+  again: number
 }
 
 /** The cells of the table of faults and phases that can be. */
 const cells = faults.flatMap((fault) =>
   phases.filter((phase) => fault.never?.[phase] === undefined).map((phase) => ({ fault, phase })),
 )
-/** How often a play's own cell is tried. */
-const tries = 3
+/** How often a play's own cell is to be hit, and how often each of these may fail. */
+const hits = 3
+const misses = 5
 const delaysMs = [0, 0, 1, 10, 100, 1000]
 
 /**
@@ -32,8 +35,8 @@ export function layAmbushes(scene: Scene, seed: number): void {
   const kinds = faults.filter(() => dice.happens(0.5))
   const ambushes = Array.from({ length: dice.pick([0, 1, 2, 3, 4, 6, 9]) }, () => layOne(scene, kinds))
   const own = cells[seed % cells.length]!
-  for (let skips = 0; skips < tries; skips += 1)
-    ambushes.unshift({ ...own, skips: 0, delayMs: dice.pick([0, 0, 1]) })
+  for (let count = 0; count < hits; count += 1)
+    ambushes.unshift({ ...own, skips: 0, delayMs: dice.pick([0, 0, 1]), again: misses })
   if (scheme !== undefined) ambushes.unshift(...layScheme(scene, scheme))
   const onlooker = dice.fork()
   const curiosity = dice.pick([0, 0, 0.1, 0.4])
@@ -44,7 +47,11 @@ export function layAmbushes(scene: Scene, seed: number): void {
       ambush.skips -= 1
       if (ambush.skips >= 0) continue
       ambushes.splice(at, 1)
-      scene.time.after(ambush.delayMs, () => strike(scene, ambush.fault, host))
+      scene.time.after(ambush.delayMs, () => {
+        if (strike(scene, ambush.fault, host) || ambush.again === 0) return
+        ambush.again -= 1
+        ambushes.push(ambush)
+      })
       return
     }
   }
@@ -58,6 +65,7 @@ function layOne({ dice }: Scene, kinds: readonly Fault[]): Ambush {
     phase,
     skips: dice.pick([0, 0, 0, 1, 2, 4]),
     delayMs: dice.pick(delaysMs),
+    again: 0,
   }
 }
 
@@ -68,12 +76,14 @@ function layScheme({ dice }: Scene, scheme: Scheme): Ambush[] {
     phase: dice.pick(scheme.phases),
     skips: dice.pick([0, 0, 1]),
     delayMs: dice.pick(scheme.delaysMs),
+    again: 0,
   }))
 }
 
-function strike(scene: Scene, fault: Fault, host: Host): void {
+/** False when it did not come about, or not yet. */
+function strike(scene: Scene, fault: Fault, host: Host): boolean {
   const phase = scene.phases.of(host.name)
-  if (fault.never?.[phase] !== undefined) return
-  // Counted before it has changed anything.
-  if (fault.strike(scene, host)) scene.count(fault.name, host.name, `${fault.name} (${host.name})`, phase)
+  if (fault.never?.[phase] !== undefined || !fault.strike(scene, host)) return false
+  scene.count(fault.name, host.name, `${fault.name} (${host.name})`, phase)
+  return true
 }

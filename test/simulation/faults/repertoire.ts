@@ -235,7 +235,8 @@ function trapFaults(who: string, processOf: (scene: Scene, host: Host) => Proces
       const process = processOf(scene, host)
       if (process === undefined) return false
       const { dice } = scene
-      const point = dice.pick(points)
+      // Only agents run scripts.
+      const point = dice.pick(points.filter((one) => who === 'agent' || !one.startsWith('request')))
       const name = `${who} ${how} at a step`
       const onSprung = (): void =>
         scene.count(name, host.name, `${who} of ${host.name} is ${how} at ${point}`)
