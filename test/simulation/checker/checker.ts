@@ -148,7 +148,11 @@ export class Checker {
     if (sending?.isSealed === true) this.violate('R6', `${what} as ${action}, which is believed sealed`)
     if (verb === 'hook') return action
     const sentAtMs = sending?.atMs ?? this.#world.time.nowMs
-    const cause = { sentAtMs, isWaived: (one: string) => book?.isWaived(one) ?? false }
+    const cause = {
+      sentAtMs,
+      isWaived: (one: string) => book?.isWaived(one) ?? false,
+      isUnderWay: (one: string) => this.#isUnderWay(one),
+    }
     if (verb === 'reboot' || verb === 'halt') {
       this.#order.judgeGoing(host, cause)
       return action
@@ -222,6 +226,12 @@ export class Checker {
         isAnswered: effect !== undefined && !effect.script.isAlive,
       }
     })
+  }
+
+  #isUnderWay(instance: string): boolean {
+    const [service, host] = instance.split('@') as [string, string]
+    const open = [...(this.ledgers.get(host)?.open.values() ?? [])]
+    return open.some((one) => one.service === service && one.hook === null)
   }
 
   #takeJournal(

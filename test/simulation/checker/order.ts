@@ -22,6 +22,8 @@ export interface Cause {
   readonly sentAtMs: number
   /** Whether an operator has given their word for an instance, in the action's run. */
   readonly isWaived: (instance: string) => boolean
+  /** Whether an action on an instance has begun and not ended, as far as its agent can know. */
+  readonly isUnderWay: (instance: string) => boolean
 }
 
 export class Order {
@@ -75,8 +77,11 @@ export class Order {
     }).length
   }
 
-  #isExcused({ name, touchedAtMs }: Service, { sentAtMs, isWaived }: Cause): boolean {
-    return touchedAtMs >= sentAtMs - unseenMs || isWaived(name)
+  #isExcused(service: Service, { sentAtMs, isWaived, isUnderWay }: Cause): boolean {
+    const { name, kind, state, touchedAtMs } = service
+    // The status of an init script does not tell of a start that its script has given up.
+    const isUnseen = kind === 'lsb' && state === 'starting' && !isUnderWay(name)
+    return touchedAtMs >= sentAtMs - unseenMs || isWaived(name) || isUnseen
   }
 }
 
