@@ -75,7 +75,7 @@ export class Gate {
     )
   }
 
-  /** Whether a node's own waits are over, apart from the age of proofs: then its end counts. */
+  /** Whether a node's own waits are over, apart from the age of proofs: then a waiver counts. */
   #isOpen(node: number): boolean {
     const { needs, follows } = this.#book.plan.steps[node]!
     return needs.every((need) => this.#isMet(need)) && follows.every((before) => this.#isEnded(before))
@@ -90,7 +90,7 @@ export class Gate {
       )
     }
     const { phase } = this.#book.steps[node]!
-    return (phase === 'done' || phase === 'waived') && this.#isOpen(node)
+    return phase === 'done' || (phase === 'waived' && this.#isOpen(node))
   }
 
   #isEnded(node: number): boolean {
