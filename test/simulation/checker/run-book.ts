@@ -21,6 +21,9 @@ const mayCome: Readonly<Record<string, readonly Phase[]>> = {
   amended: ['done', 'failed', 'sealed', 'drifted', 'waived'],
 }
 
+/** How long after its last word the agent of a halted host must be silent. */
+const goneAfterMs = 5000
+
 export interface StepNote {
   phase: Phase
   session: number
@@ -303,6 +306,7 @@ export class RunBook {
       this.#violate('R4', `${titleOf(step)}: ${event.type} of another action than its newest`)
     }
     this.#checkEvidence(event, step, note)
+    if (event.type === 'done' && step.kind === 'halt') this.#checkLeave(step, note, atMs)
     if ('proof' in event && event.proof !== undefined) this.#keep(step, event.step, event.proof)
     if (event.type === 'going-down') note.isGoingDown = true
     if (event.type === 'amended' || event.type === 'going-down') return
@@ -396,8 +400,6 @@ export class RunBook {
   ): void {
     const goal = goalOf(step)
     if (isHostStep(step)) {
-      // Silence alone could be a cut cable.
-      if (step.kind === 'halt' && !isSaid('leaving')) lacks('R4', 'its agent has not taken leave')
       return this.#checkDown(step, note, lacks)
     }
     if (event.outcome === 'changed' || event.outcome === 'unchanged') {
@@ -423,6 +425,18 @@ export class RunBook {
     const boot = this.#witness.bootOf(host)
     if (boot === going) lacks('R10', 'the host is up, in the boot that was to end')
     if (kind === 'halt' && boot !== undefined) lacks('R10', 'the host is up')
+  }
+
+  /** R4: silence alone could be a cut cable, and so could that of a question from before its last word. */
+  #checkLeave(step: StepRead, { action }: StepNote, atMs: number): void {
+    const leave = this.#witness.evidence.words(action ?? '').find(({ is }) => is === 'leaving')
+    if (leave === undefined)
+      this.#violate('R4', `${titleOf(step)} is done, and its agent has not taken leave`)
+    else if (atMs - leave.atMs < goneAfterMs)
+      this.#violate(
+        'R4',
+        `${titleOf(step)} is done ${Math.round(atMs - leave.atMs)} ms after its agent took leave`,
+      )
   }
 
   settleMsOf({ service }: StepRead): number {

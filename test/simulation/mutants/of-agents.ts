@@ -15,13 +15,6 @@ const envelopeFile = 'packages/protocol/src/envelope.ts'
 export const mutantsOfAgents: readonly Mutant[] = [
   mutant(
     'R5',
-    'a host goes down while an action on it goes on',
-    ledgerFile,
-    'if (service === undefined) return this.#db.sql.prepare(open).get() !== undefined',
-    'if (service === undefined) return false',
-  ),
-  mutant(
-    'R5',
     'an action begins while its host goes down',
     ledgerFile,
     "and ((service = ? and hook is ?) or service = '')",
