@@ -13,8 +13,6 @@ const actionsPerHost = 16
 export class Gate {
   readonly #book: RunBook
   readonly #witness: RunWitness
-  /** Of the step that is sent now: which steps before it are met. */
-  readonly #met = new Map<number, boolean>()
 
   constructor(book: RunBook, witness: RunWitness) {
     this.#book = book
@@ -29,7 +27,6 @@ export class Gate {
   ): void {
     const violate = (rule: string, words: string): void =>
       this.#witness.violate(rule, `${this.#book.run}: ${titleOf(step)} is sent ${words}`)
-    this.#met.clear()
     const { hosts, session, steps } = this.#book
     if (step.kind === 'prove') violate('R4', 'although it is only to be looked at')
     const isOld = (note.phase === 'failed' || note.phase === 'drifted') && note.session === session
@@ -78,7 +75,7 @@ export class Gate {
     )
   }
 
-  /** Whether a node's own waits are over, apart from the age of proofs: then its end counts. */
+  /** Whether a node's own waits are over, apart from the age of proofs: then a waiver counts. */
   #isOpen(node: number): boolean {
     const { needs, follows } = this.#book.plan.steps[node]!
     return needs.every((need) => this.#isMet(need)) && follows.every((before) => this.#isEnded(before))
@@ -92,13 +89,8 @@ export class Gate {
         met >= (join.enough ?? join.needs.length) && join.follows.every((before) => this.#isEnded(before))
       )
     }
-    // Of the many ways through a plan each node is judged once.
-    const known = this.#met.get(node)
-    if (known !== undefined) return known
     const { phase } = this.#book.steps[node]!
-    const isMet = (phase === 'done' || phase === 'waived') && this.#isOpen(node)
-    this.#met.set(node, isMet)
-    return isMet
+    return phase === 'done' || (phase === 'waived' && this.#isOpen(node))
   }
 
   #isEnded(node: number): boolean {

@@ -105,15 +105,8 @@ export const mutantsOfRuns: readonly Mutant[] = [
     'R3',
     'a waiver opens the gates behind it before its own turn',
     runFile,
-    'const isEarly = isSettled(phase) && !state.gates.isOpen(index)',
-    "const isEarly = phase === 'done' && !state.gates.isOpen(index)",
-  ),
-  mutant(
-    'R3',
-    'what is done opens the gates behind it although what it rests on has drifted',
-    runFile,
-    'const isEarly = isSettled(phase) && !state.gates.isOpen(index)',
-    "const isEarly = phase === 'waived' && !state.gates.isOpen(index)",
+    "const isEarly = phase === 'waived' && !state.gates.isOpen(step)",
+    'const isEarly = false',
   ),
   mutant(
     'R3',

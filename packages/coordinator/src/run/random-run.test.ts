@@ -44,7 +44,7 @@ function isMet(state: RunState, node: number): boolean {
     )
   }
   const { phase } = state.steps[node]!
-  return (phase === 'done' || phase === 'waived') && isOpen(state, steps[node]!)
+  return phase === 'done' || (phase === 'waived' && isOpen(state, steps[node]!))
 }
 
 function isEnded(state: RunState, node: number): boolean {
