@@ -22,6 +22,7 @@ export interface Proof {
 
 export interface Look extends LookSeen {
   readonly number: number
+  readonly endedMs: number
 }
 
 /** What a true agent said of an action. */
@@ -30,6 +31,10 @@ export interface Word {
   readonly is: string
   readonly ledger: string
   readonly atMs: number
+}
+
+function isAlike({ sighting: one }: Pick<Look, 'sighting'>, { sighting: other }: Look): boolean {
+  return one.state === other.state && one.live === other.live
 }
 
 /** How long what a message holds is remembered; longer than any play lasts. */
@@ -43,7 +48,7 @@ export class Evidence {
   readonly #words = new Map<string, Word[]>()
 
   noteLook(look: LookSeen): number {
-    const noted = { ...look, number: this.#looks.length }
+    const noted = { ...look, number: this.#looks.length, endedMs: look.process.nowMs }
     this.#looks.push(noted)
     const before = this.#looksOf.get(look.instance)
     if (before === undefined) this.#looksOf.set(look.instance, [noted])
@@ -77,16 +82,17 @@ export class Evidence {
     return number === undefined ? undefined : this.#looks[Number(number)]
   }
 
-  /** For how long looks of one process had seen the same when a look began. */
+  /** For how long looks of one process may have seen the same when a look began. */
   watchedMs(look: Look): number {
     const all = this.#looksOf.get(look.instance)!.filter(({ process }) => process === look.process)
-    let first = look
-    for (let at = all.indexOf(look) - 1; at >= 0; at -= 1) {
-      const before = all[at]!
-      if (before.sighting.state !== look.sighting.state || before.sighting.live !== look.sighting.live) break
-      if (before.beganMs < first.beganMs) first = before
-    }
-    return look.beganMs - first.beganMs
+    const others = all.filter((one) => !isAlike(one, look))
+    // Looks that overlap say nothing of which of them saw first.
+    const isBetween = (other: Look, first: Look): boolean =>
+      other.beganMs > first.endedMs && other.endedMs < look.beganMs
+    const since = all
+      .filter((one) => isAlike(one, look) && !others.some((other) => isBetween(other, one)))
+      .map(({ beganMs }) => beganMs)
+    return look.beganMs - Math.min(look.beganMs, ...since)
   }
 
   /** Whether a process had seen at `atMs` or before what a look of it has seen. */
@@ -95,10 +101,7 @@ export class Evidence {
       .get(look.instance)!
       .some(
         ({ process: its, beganMs, sighting }) =>
-          its === process &&
-          beganMs <= atMs &&
-          sighting.state === look.sighting.state &&
-          sighting.live === look.sighting.live,
+          its === process && beganMs <= atMs && isAlike({ sighting }, look),
       )
   }
 

@@ -13,6 +13,8 @@ const actionsPerHost = 16
 export class Gate {
   readonly #book: RunBook
   readonly #witness: RunWitness
+  /** Of the step that is sent now: which steps before it are met. */
+  readonly #met = new Map<number, boolean>()
 
   constructor(book: RunBook, witness: RunWitness) {
     this.#book = book
@@ -27,6 +29,7 @@ export class Gate {
   ): void {
     const violate = (rule: string, words: string): void =>
       this.#witness.violate(rule, `${this.#book.run}: ${titleOf(step)} is sent ${words}`)
+    this.#met.clear()
     const { hosts, session, steps } = this.#book
     if (step.kind === 'prove') violate('R4', 'although it is only to be looked at')
     const isOld = (note.phase === 'failed' || note.phase === 'drifted') && note.session === session
@@ -75,10 +78,15 @@ export class Gate {
     )
   }
 
+  /** Whether what a node needs is proven, apart from the age of proofs: then its own end counts. */
+  #hasNeeds(node: number): boolean {
+    return this.#book.plan.steps[node]!.needs.every((need) => this.#isMet(need))
+  }
+
   /** Whether a node's own waits are over, apart from the age of proofs: then a waiver counts. */
   #isOpen(node: number): boolean {
-    const { needs, follows } = this.#book.plan.steps[node]!
-    return needs.every((need) => this.#isMet(need)) && follows.every((before) => this.#isEnded(before))
+    const { follows } = this.#book.plan.steps[node]!
+    return this.#hasNeeds(node) && follows.every((before) => this.#isEnded(before))
   }
 
   #isMet(node: number): boolean {
@@ -89,15 +97,20 @@ export class Gate {
         met >= (join.enough ?? join.needs.length) && join.follows.every((before) => this.#isEnded(before))
       )
     }
+    // Of the many ways through a plan each node is judged once.
+    const known = this.#met.get(node)
+    if (known !== undefined) return known
     const { phase } = this.#book.steps[node]!
-    return phase === 'done' || (phase === 'waived' && this.#isOpen(node))
+    const isMet = phase === 'done' ? this.#hasNeeds(node) : phase === 'waived' && this.#isOpen(node)
+    this.#met.set(node, isMet)
+    return isMet
   }
 
   #isEnded(node: number): boolean {
     const join = this.#joinAt(node)
     if (join !== undefined) return [...join.needs, ...join.follows].every((before) => this.#isEnded(before))
     const { phase } = this.#book.steps[node]!
-    return phase === 'failed' || phase === 'drifted' || this.#isMet(node)
+    return phase === 'failed' || phase === 'drifted' || phase === 'done' || this.#isMet(node)
   }
 
   /**

@@ -9,6 +9,8 @@ const inquireMs = 10_000
 /** Two looks, each bounded by 10 s, and what they have to settle for between. */
 const answerMs = 23_000
 const slackMs = 1500
+/** R13: what comes to an agent beside so many others is dropped, and asked again by whoever meant it. */
+const commandsAtOnce = 64
 
 /** Who has heard and said what of which action, and when. */
 export class Timeliness {
@@ -18,6 +20,7 @@ export class Timeliness {
   /** By process and action: when a coordinator last heard or asked of it. */
   readonly #wordAtMs = new Map<string, number>()
   readonly #asked = new Set<string>()
+  readonly #arrivals = new WeakMap<Process, { readonly count: number; readonly atMs: number }>()
   readonly #unanswered = new Map<string, { readonly process: Process; readonly atMs: number }>()
 
   constructor(violate: (rule: string, words: string) => void) {
@@ -38,10 +41,11 @@ export class Timeliness {
 
   delivered(frame: Frame, to: Process): void {
     if (!frame.isAnswer) {
+      const isCrowded = this.#crowd(to) > commandsAtOnce
       // A copy is not answered again.
       if (frame.type !== 'observe' || frame.from === undefined || this.#asked.has(frame.hash)) return
       this.#asked.add(frame.hash)
-      this.#unanswered.set(frame.hash, { process: to, atMs: to.nowMs })
+      if (!isCrowded) this.#unanswered.set(frame.hash, { process: to, atMs: to.nowMs })
       return
     }
     for (const action of actionsOf(frame)) this.#wordAtMs.set(`${to.name}/${action}`, to.nowMs)
@@ -70,6 +74,17 @@ export class Timeliness {
         this.#violate('R11', `${process.name} leaves an observation unanswered`)
       }
     }
+  }
+
+  /** How many commands have come to a process at this moment, with those of before that it still has to answer. */
+  #crowd(process: Process): number {
+    const { count, atMs } = this.#arrivals.get(process) ?? { count: 0, atMs: process.nowMs }
+    const now = { count: atMs === process.nowMs ? count + 1 : 1, atMs: process.nowMs }
+    this.#arrivals.set(process, now)
+    const pending = [...this.#unanswered.values()].filter(
+      (one) => one.process === process && one.atMs < now.atMs,
+    )
+    return now.count + pending.length
   }
 
   #quietMs(process: Process, sinceMs: number): number {

@@ -105,8 +105,15 @@ export const mutantsOfRuns: readonly Mutant[] = [
     'R3',
     'a waiver opens the gates behind it before its own turn',
     runFile,
-    "const isEarly = phase === 'waived' && !state.gates.isOpen(step)",
-    'const isEarly = false',
+    "if (phase === 'waived' && !state.gates.isOpen(step)) return standings.waiting",
+    '',
+  ),
+  mutant(
+    'R3',
+    'what is done opens the gates behind it although what it rests on has drifted',
+    runFile,
+    "if (phase === 'done' && !state.gates.hasNeeds(step)) return { met: false, ended: true }",
+    '',
   ),
   mutant(
     'R3',

@@ -1,6 +1,7 @@
 import { instanceName, type Holder, type Output } from '@filo/protocol'
 import { isHostStep, stepName, type Step } from '../plan/plan.ts'
 import { wasToldToGo } from './hosts.ts'
+import { isSettled } from './phase.ts'
 import type { HostState, RunState } from './run.ts'
 
 // R12. Of every run that is stuck it is told what is in the way, and why.
@@ -175,15 +176,19 @@ class Dependents {
   }
 
   #waitingFor(roots: readonly number[], how: 'directly' | 'in the end'): Set<number> {
-    const { plan, steps, gates } = this.#state
+    const { steps, gates } = this.#state
     const seen = new Set(roots.flatMap((root) => this.#of[root]!))
     const waiting = new Set<number>()
     // The set grows while it is read.
     for (const node of seen) {
-      const isJoin = node >= plan.steps.length
-      if (isJoin ? gates.isMet(node) : steps[node]!.phase !== 'waiting') continue
-      if (!isJoin) waiting.add(node)
-      if (isJoin || how === 'in the end') for (const next of this.#of[node]!) seen.add(next)
+      if (gates.isMet(node)) continue
+      const phase = steps[node]?.phase // A join has none.
+      if (phase === 'waiting') waiting.add(node)
+      // What is done passes on what it waits for itself.
+      const isPassage = phase === undefined || isSettled(phase)
+      if (isPassage || (phase === 'waiting' && how === 'in the end')) {
+        for (const next of this.#of[node]!) seen.add(next)
+      }
     }
     return waiting
   }

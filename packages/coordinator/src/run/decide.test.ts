@@ -137,6 +137,43 @@ test.each<FailurePolicy>(['hold', 'continue'])(
   },
 )
 
+test.each<FailurePolicy>(['hold', 'continue'])(
+  'what drifts is settled again before anything goes on beyond what was done between them (%s)',
+  (policy) => {
+    const state = take(begun(chain, policy), sent(0), done(0, chain), sent(1), {
+      type: 'drifted',
+      step: 0,
+      reason: 'it is back',
+      proof: proof(seen('running'), 1),
+    })
+    take(state, done(1, chain))
+    expect(decide(state, 1).send).toEqual([])
+    take(state, opened(2, policy), ...['w1', 'a1', 'd1'].map(claimed))
+    const down: RunEvent = {
+      type: 'observed',
+      service: 'app',
+      host: 'a1',
+      proof: proof(seen('stopped'), 0, 2),
+    }
+    expect(decide(take(state, down), 1).send).toEqual([0])
+    expect(decide(take(state, sent(0, 2)), 1).send).toEqual([])
+    const settled = { ...done(0, chain, 0, 2), proof: proof(seen('stopped'), 0, 2) } as RunEvent
+    expect(decide(take(state, settled), 1).send).toEqual([2])
+  },
+)
+
+test('a chain of ten thousand services may drift at its end', () => {
+  const steps = Array.from({ length: 10_000 }, (_, at) =>
+    step(`stop s${at}@h`, at > 0 ? { needs: [at - 1] } : {}),
+  )
+  const long = planOf([...steps, step('stop db@h', { needs: [9999] })])
+  const state = begun(long)
+  for (const index of steps.keys()) take(state, sent(index), done(index, long))
+  expect(state.open).toEqual(new Set([10_000]))
+  take(state, { type: 'drifted', step: 0, reason: 'it is back', proof: proof(seen('running'), 1) })
+  expect(state.open).toEqual(new Set([0]))
+})
+
 test('a resume tries again what failed and drifted, and nothing that is done', () => {
   const state = take(
     begun(chain),

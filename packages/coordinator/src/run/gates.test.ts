@@ -56,14 +56,17 @@ test('a gate is open exactly when all that its step waits for is over, whatever 
         return [...join.needs, ...join.follows].every(ended)
       }
       for (const [at, isMet, isEnded] of changes) {
-        const before = plan.steps.map((_, index) => gates.isOpen(index))
+        const before = plan.steps.map((_, index) => [gates.isOpen(index), gates.hasNeeds(index)])
         standings[at] = { met: isMet, ended: isMet || isEnded }
         const turned = new Set<number>()
         gates.set(at, standings[at], (index) => turned.add(index))
         for (const [index, { needs, follows }] of plan.steps.entries()) {
           const isOpen = needs.every(met) && follows.every(ended)
           expect(gates.isOpen(index)).toBe(isOpen)
-          if (isOpen !== before[index]) expect(turned).toContain(index)
+          const hasNeeds = needs.every(met)
+          expect(gates.hasNeeds(index)).toBe(hasNeeds)
+          const [wasOpen, hadNeeds] = before[index]!
+          if (isOpen !== wasOpen || hasNeeds !== hadNeeds) expect(turned).toContain(index)
         }
         for (let node = 0; node < steps + joins.length; node++) expect(gates.isMet(node)).toBe(met(node))
       }

@@ -18,6 +18,8 @@ export class Gates {
   readonly #followers: Adjacency
   /** Per node: waits that are not over. For a join that asks for `enough`, only its follows are counted here. */
   readonly #unmet: Int32Array
+  /** Per step: those among them that are needs. */
+  readonly #lacking: Int32Array
   /** Per join: needs that are met, and how many it asks for. */
   readonly #metInputs: Int32Array
   readonly #wanted: Int32Array
@@ -32,6 +34,7 @@ export class Gates {
     this.#needers = invert(nodes, (node) => node.needs)
     this.#followers = invert(nodes, (node) => node.follows)
     this.#unmet = new Int32Array(nodes.length)
+    this.#lacking = new Int32Array(this.#stepCount)
     this.#metInputs = new Int32Array(nodes.length)
     this.#wanted = new Int32Array(nodes.length)
     this.#unended = new Int32Array(nodes.length)
@@ -40,6 +43,7 @@ export class Gates {
     nodes.forEach((node, index) => {
       const isJoin = index >= this.#stepCount
       this.#unmet[index] = node.follows.length + (isJoin ? 0 : node.needs.length)
+      if (!isJoin) this.#lacking[index] = node.needs.length
       this.#unended[index] = node.follows.length + node.needs.length
       this.#wanted[index] = isJoin ? (plan.joins[index - this.#stepCount]!.enough ?? node.needs.length) : 0
     })
@@ -52,12 +56,17 @@ export class Gates {
     return this.#unmet[step] === 0
   }
 
+  /** Whether all that the step needs is met, whatever it follows. */
+  hasNeeds(step: number): boolean {
+    return this.#lacking[step] === 0
+  }
+
   /** Whether this step or join stands as met. */
   isMet(node: number): boolean {
     return this.#met[node] === 1
   }
 
-  /** Notes a step's new standing and calls `turned` for each step whose gate opens or closes by it. */
+  /** Notes a step's new standing and calls `turned` for each step whose needs or whose gate it makes or unmakes. */
   set(step: number, standing: Standing, turned: (step: number) => void): void {
     this.#setMet(step, standing.met, turned)
     this.#setEnded(step, standing.ended, turned)
@@ -67,7 +76,7 @@ export class Gates {
     if ((this.#met[node] === 1) === met) return
     this.#met[node] = met ? 1 : 0
     this.#needers.forEach(node, (needer) => {
-      if (needer < this.#stepCount) this.#countWait(needer, met, turned)
+      if (needer < this.#stepCount) this.#countNeed(needer, met, turned)
       else {
         this.#metInputs[needer]! += met ? 1 : -1
         this.#reviewJoin(needer, turned)
@@ -85,6 +94,12 @@ export class Gates {
     this.#needers.forEach(node, (needer) => {
       if (needer >= this.#stepCount) this.#countEnd(needer, ended, turned)
     })
+  }
+
+  #countNeed(step: number, met: boolean, turned?: (step: number) => void): void {
+    const lacking = (this.#lacking[step]! += met ? -1 : 1)
+    this.#unmet[step]! += met ? -1 : 1
+    if (lacking === (met ? 0 : 1)) turned?.(step)
   }
 
   #countWait(node: number, over: boolean, turned?: (step: number) => void): void {

@@ -44,7 +44,9 @@ function isMet(state: RunState, node: number): boolean {
     )
   }
   const { phase } = state.steps[node]!
-  return phase === 'done' || (phase === 'waived' && isOpen(state, steps[node]!))
+  const step = steps[node]!
+  if (phase === 'done') return step.needs.every((need) => isMet(state, need))
+  return phase === 'waived' && isOpen(state, step)
 }
 
 function isEnded(state: RunState, node: number): boolean {
@@ -54,7 +56,7 @@ function isEnded(state: RunState, node: number): boolean {
     return [...needs, ...follows].every((one) => isEnded(state, one))
   }
   const { phase } = state.steps[node]!
-  return phase === 'failed' || phase === 'drifted' || isMet(state, node)
+  return phase === 'failed' || phase === 'drifted' || phase === 'done' || isMet(state, node)
 }
 
 /** What is kept beside the phases of the steps, taken from them anew. */

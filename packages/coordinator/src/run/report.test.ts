@@ -269,6 +269,12 @@ test('what is lost again holds those that still wait for it, and not what is don
   expect(report(state).blockers).toMatchObject([{ name: 'stop a@h', is: 'drifted', holds: ['stop d@h'] }])
 })
 
+test('what is lost again holds what waits for it beyond what was done between them', () => {
+  const state = take(begun(plan), sent(0), done(0, plan), sent(2), done(2, plan))
+  take(state, { type: 'drifted', step: 0, reason: 'it is back', proof: proof(seen('running'), 1) })
+  expect(report(state).blockers).toMatchObject([{ name: 'stop web@w1', holds: ['stop db@d1'] }])
+})
+
 test('an unknown step is asked about by a resume, or waived', () => {
   const state = begun(plan)
   take(state, sent(0), { type: 'unknown', step: 0, reason: 'no answer from w1 within 5 s', atMs: 0 })

@@ -10,15 +10,13 @@ import {
 } from '../plan/plan.ts'
 import { isPast, isStartedByBoot, noteReturn, passHostStep, review, startedAgain } from './hosts.ts'
 import { Gates, type Standing } from './gates.ts'
+import { isSettled, isUnsettled, standings, type Phase } from './phase.ts'
 import type { FailurePolicy, Proof, RunEvent, RunOutcome, StepEvent } from './run-event.ts'
 import { spareProofs } from './spare.ts'
 
 // R2. A run's state is the fold of its journal, and nothing else.
 // R4. `unknown` is left by an answer, an observation, a seal or a waiver; never by sending the action again.
 // R10. What has ended is amended, never rewritten.
-
-/** Where a step stands (DESIGN section 6). A step never reached stays `waiting`: a resume carries on with it. */
-export type Phase = 'waiting' | 'sent' | 'done' | 'failed' | 'unknown' | 'sealed' | 'drifted' | 'waived'
 
 /** What a step may come from; anything else is an error of the journal. */
 const mayFollow: Record<StepEvent['type'], readonly Phase[]> = {
@@ -32,18 +30,6 @@ const mayFollow: Record<StepEvent['type'], readonly Phase[]> = {
   drifted: ['done'],
   waived: ['waiting', 'unknown', 'sealed', 'failed', 'drifted', 'done'], // done: its proof cannot be renewed
   amended: ['done', 'failed', 'sealed', 'drifted', 'waived'],
-}
-
-/** What each phase means to those that wait for the step. */
-const standings: Record<Phase, Standing> = {
-  waiting: { met: false, ended: false },
-  sent: { met: false, ended: false },
-  unknown: { met: false, ended: false },
-  sealed: { met: false, ended: false },
-  failed: { met: false, ended: true },
-  drifted: { met: false, ended: true },
-  done: { met: true, ended: true },
-  waived: { met: true, ended: true },
 }
 
 export interface StepState {
@@ -401,23 +387,28 @@ function enter(state: RunState, step: number, phase: Phase): void {
 }
 
 /**
- * Notes what a step's phase means to those that wait for it. What is waived counts only when its own turn has come:
- * a waiver stands for one step's proof, not for those of all that the step itself waits for.
+ * Notes what a step's phase means to those that wait for it. What is done counts as proven only while all that it needs
+ * does: so the database waits for a website that is back although the application between them is down.
  */
 function stand(state: RunState, step: number): void {
-  const { phase } = state.steps[step]!
-  const isEarly = phase === 'waived' && !state.gates.isOpen(step)
-  state.gates.set(step, standings[isEarly ? 'waiting' : phase], (turned) => {
-    const turnedPhase = state.steps[turned]!.phase
-    if (turnedPhase === 'waived') return stand(state, turned)
-    // A gate closes again when what it rests on drifts, or is sent once more.
-    place(state.open, turned, isUnsettled(turnedPhase) && state.gates.isOpen(turned))
-  })
+  // It grows while it is read: a chain of services may be longer than the stack.
+  const changed = [step]
+  for (const index of changed) {
+    state.gates.set(index, standingOf(state, index), (turned) => {
+      const { phase } = state.steps[turned]!
+      if (isSettled(phase)) changed.push(turned)
+      // A gate closes again when what it rests on drifts, or is sent once more.
+      place(state.open, turned, isUnsettled(phase) && state.gates.isOpen(turned))
+    })
+  }
 }
 
-/** Whether something may still be sent or observed for a step in this phase. */
-function isUnsettled(phase: Phase): boolean {
-  return phase === 'waiting' || phase === 'sealed' || phase === 'failed' || phase === 'drifted'
+function standingOf(state: RunState, step: number): Standing {
+  const { phase } = state.steps[step]!
+  if (phase === 'done' && !state.gates.hasNeeds(step)) return { met: false, ended: true }
+  // A waiver stands for one step's proof, not for those of all that the step itself waits for.
+  if (phase === 'waived' && !state.gates.isOpen(step)) return standings.waiting
+  return standings[phase]
 }
 
 function place(set: Set<number>, member: number, belongs: boolean): void {
