@@ -11,6 +11,8 @@ import { briefly } from './waiting.ts'
 // C3. Nothing waits for a broker without a bound: not a connect, not a close, not a caller.
 
 const connectTimeoutMs = 5000
+/** Larger frames are put together from several reads: what is too large a message takes twice the memory then. */
+const frameMax = 16 * 1024
 /** A broker that has just started answers while some of its queues do not: declaring such a one hangs. */
 const setUpTimeoutMs = 15_000
 const firstDelayMs = 100
@@ -160,7 +162,7 @@ export class LastingConnection<Session> implements AsyncDisposable {
       timeout: connectTimeoutMs,
       clientProperties: { product: 'filo', connection_name: name },
     }
-    const model = await connect({ ...url.connect, heartbeat: heartbeatSeconds }, socket)
+    const model = await connect({ ...url.connect, frameMax, heartbeat: heartbeatSeconds }, socket)
     const link = this.#watch(model)
     const giveUp = (): void => link.fail('it could not be set up in time')
     const timer = setTimeout(giveUp, setUpTimeoutMs)
