@@ -172,6 +172,16 @@ test('a restart around something kept starts in order through it', () => {
   `)
 })
 
+test('what a restart does not start again is stopped before what stands on it through something kept is back', () => {
+  expect(show(plan(layers, 'restart store front', { states: { 'store@db1': 'stopped' } })))
+    .toMatchInlineSnapshot(`
+    "prove proxy@app1 running
+    stop front@web1 needs prove proxy@app1 running
+    stop store@db1 needs stop front@web1, prove proxy@app1 running
+    start front@web1 needs stop front@web1, prove proxy@app1 running follows stop store@db1"
+  `)
+})
+
 const pair = topologyOf(`
   mta: { hosts: [mail1, mail2], lsb: mta, enough: 1 }
   web: { hosts: web1, lsb: web, needs: mta }

@@ -51,7 +51,7 @@ export function layRestart(draft: Draft, topology: Topology, restart: Restart): 
     roles: (instance) => (again.has(instance) ? 'start' : standing.has(instance) ? 'prove' : 'none'),
     // That a service was stopped is past once its host has booted, which may start it.
     before: (instance) => draft.rebootOf(topology.instances[instance]!.host) ?? stops.get(instance)!.proven,
-    after: stopsToOutlast(draft, topology, stops),
+    after: stopsToOutlast(draft, topology, stops, again),
     prove: (instance, needs) => passOn(standing.get(instance)!, needs),
     reboot: (host, needs) => halting.lay('reboot', host, needs),
   })
@@ -74,12 +74,14 @@ export function layRestart(draft: Draft, topology: Topology, restart: Restart): 
 /**
  * Gives for an instance what must have stopped, if it will, before the instance starts again. Where some of several are
  * enough, it could start on those that are back while others have yet to stop, and these wait until it is stopped:
- * neither would come further. Where all are needed, their own starts come after their stops.
+ * neither would come further. So do the stops of what is not started again, below something that is kept. Where all are
+ * needed, their own starts come after their stops.
  */
 function stopsToOutlast(
   draft: Draft,
   topology: Topology,
   stops: ReadonlyMap<number, Laid>,
+  again: ReadonlySet<number>,
 ): (instance: number) => readonly Ref[] {
   const { instances, joins, needs } = topology
   const known = new Map<number, Ref | undefined>()
@@ -90,8 +92,9 @@ function stopsToOutlast(
     return known.get(node)
   }
 
-  function refsOf(node: number): Ref[] {
-    if (node < instances.length && stops.has(node)) return []
+  function refsOf(node: number): readonly Ref[] {
+    const stop = stops.get(node)
+    if (stop !== undefined) return again.has(node) ? [] : stop.ended
     const members = [...needs.of(node)]
     const join = joins[node - instances.length]
     if (join !== undefined && join.enough < join.members) return members.flatMap(stopsOf)
