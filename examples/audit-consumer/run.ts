@@ -57,7 +57,7 @@ async function startAgents(): Promise<void> {
 
 const pager = startConsumer()
 process.exitCode = await walkThrough(root, isInterrupted, [
-  type(0, 'keys'),
+  type(0, 'keys', 'init', '--hosts'),
   ...hosts.map((host) => type(0, 'agent-config', host, '-o', host)),
   { tell: 'An agent for each host:', act: startAgents },
   type(0, 'start', '--yes'),
