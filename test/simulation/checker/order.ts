@@ -54,8 +54,9 @@ export class Order {
   /** A host is about to go down: nothing runs on it, and nothing elsewhere that needs what it had. */
   judgeGoing(host: string, cause: Cause): void {
     for (const service of this.#services.values()) {
-      if (service.name.split('@')[1] !== host) continue
-      if (service.isLive && !this.#isExcused(service, cause))
+      // What is down already was judged when it was stopped.
+      if (service.name.split('@')[1] !== host || !service.isLive) continue
+      if (!this.#isExcused(service, cause))
         this.#violate(`${host} is taken down while ${service.name} is ${service.state}`)
       this.judgeStop(service.name, cause)
     }

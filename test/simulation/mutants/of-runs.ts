@@ -3,6 +3,7 @@ import { mutant, type Mutant } from './mutant.ts'
 // The pure core of the coordinator without one of its guards.
 
 const runFile = 'packages/coordinator/src/run/run.ts'
+const phaseFile = 'packages/coordinator/src/run/phase.ts'
 const decideFile = 'packages/coordinator/src/run/decide.ts'
 const interpretFile = 'packages/coordinator/src/run/interpret.ts'
 const hostsFile = 'packages/coordinator/src/engine/hosts.ts'
@@ -118,14 +119,14 @@ export const mutantsOfRuns: readonly Mutant[] = [
   mutant(
     'R3',
     'what failed is proven all the same',
-    runFile,
+    phaseFile,
     'failed: { met: false, ended: true }',
     'failed: { met: true, ended: true }',
   ),
   mutant(
     'R3',
     'what is unknown has ended',
-    runFile,
+    phaseFile,
     'unknown: { met: false, ended: false }',
     'unknown: { met: false, ended: true }',
   ),
