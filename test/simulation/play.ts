@@ -111,6 +111,7 @@ function prepareTrouble(scene: Scene, seed: number): void {
 async function calm(scene: Scene): Promise<void> {
   const { network, hosts, services, operator, rival, time, trace } = scene
   trace.tell('calm')
+  scene.isCalm = true
   scene.onPhase = () => {}
   network.mend()
   rival.kill()

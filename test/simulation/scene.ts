@@ -50,6 +50,8 @@ export class Scene implements Disposable {
   readonly operator: Operator
   /** Another operator with another run of the same fleet. */
   readonly rival: Operator
+  /** Nothing goes wrong any more. */
+  isCalm = false
   /** Called when things on a host have come to another phase. */
   onPhase: (host: Host, phase: ReturnType<Phases['of']>) => void = () => {}
   readonly #fleet: Fleet

@@ -48,7 +48,7 @@ export function layAmbushes(scene: Scene, seed: number): void {
       if (ambush.skips >= 0) continue
       ambushes.splice(at, 1)
       scene.time.after(ambush.delayMs, () => {
-        if (strike(scene, ambush.fault, host) || ambush.again === 0) return
+        if (scene.isCalm || strike(scene, ambush.fault, host) || ambush.again === 0) return
         ambush.again -= 1
         ambushes.push(ambush)
       })
