@@ -5,13 +5,8 @@ import { expect, test } from 'vitest'
 // docs/security.md names a test for whatever it says stops an attacker. It is held to that.
 
 const root = join(import.meta.dirname, '..')
-const rows = readFileSync(join(root, 'docs/security.md'), 'utf8')
-  .split('\n## Threat model\n')[1]!
-  .split('\n## ')[0]!
-  .split('\n')
-  .filter((line) => line.startsWith('|'))
-  .slice(2)
-  .map((line) => line.split('|').slice(1, -1))
+const page = readFileSync(join(root, 'docs/security.md'), 'utf8')
+const rows = rowsBelow('Threat model')
 
 test('every attacker has something that stops them, with its test, and what remains', () => {
   expect(rows.length).toBeGreaterThanOrEqual(9)
@@ -29,9 +24,30 @@ test('every test that is named has that title in that file', () => {
   expect(missing).toEqual([])
 })
 
+test('every package that an agent loads is listed, and why', () => {
+  const loaded = ['agent', 'protocol'].flatMap((name) => {
+    const file = readFileSync(join(root, 'packages', name, 'package.json'), 'utf8')
+    const { dependencies } = JSON.parse(file) as { dependencies: Record<string, string> }
+    return Object.keys(dependencies).filter((one) => !one.startsWith('@filo/'))
+  })
+  const listed = rowsBelow('What an agent is made of').map(([name]) => name!.trim().replaceAll('`', ''))
+  expect(listed.toSorted()).toEqual([...new Set(loaded)].toSorted())
+})
+
 interface Named {
   readonly file: string
   readonly title: string
+}
+
+/** The rows of the table of a section, by their cells. */
+function rowsBelow(title: string): string[][] {
+  return page
+    .split(`\n## ${title}\n`)[1]!
+    .split('\n## ')[0]!
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .slice(2)
+    .map((line) => line.split('|').slice(1, -1))
 }
 
 function testsIn(cell: string): Named[] {
