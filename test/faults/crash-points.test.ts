@@ -11,9 +11,9 @@ import { crashAt, Stage, tracesOf, type Moment, type Scenario, type Trial } from
 
 const mostTrials = 250
 /** Some moments depend on who is faster: those that were seen are tried again before they are given up. */
-const attempts = 6
-/** From this attempt on the agent falls silent too: on a busy machine that is how a moment may have come about. */
-const silentFrom = 3
+const attempts = 8
+/** In each third attempt the agent falls silent too: on a busy machine that is how a moment may have come about. */
+const silentEach = 3
 const fallSilent = 'send result: before'
 const silence = 'journal.db: before run_event silent'
 
@@ -89,15 +89,18 @@ class Sweep {
     if (fault !== undefined) this.faults.push(`${JSON.stringify(scenario)}: ${fault}`)
     for (const moment of moments) {
       const key = keyOf(moment)
-      if (this.seen.has(key)) continue
+      const isNew = !this.seen.has(key)
+      if (!isNew && this.hit.has(key)) continue
       const before = Array.from({ length: moment.life }, (_, life) => scenario[moment.role][life] ?? '')
       const next = { ...scenario, [moment.role]: [...before, moment.point] }
+      // The way that led to it last is the one that is tried again.
       this.seen.set(key, next)
-      this.#tasks.push({ scenario: next, target: moment, attempt: 1 })
+      if (isNew) this.#tasks.push({ scenario: next, target: moment, attempt: 1 })
     }
     if (target !== undefined && !this.hit.has(keyOf(target)) && attempt < attempts) {
       const again = this.seen.get(keyOf(target))!
-      const isSilent = attempt + 1 >= silentFrom && target.role === 'coordinator' && again.agent.length === 0
+      const mayBeSilent = target.role === 'coordinator' && again.agent.length === 0
+      const isSilent = mayBeSilent && (attempt + 1) % silentEach === 0
       this.#tasks.push({
         scenario: isSilent ? { ...again, agent: [fallSilent] } : again,
         target,
