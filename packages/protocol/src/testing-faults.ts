@@ -180,8 +180,10 @@ function describeWaits(at: () => FrailBroker): void {
     await transport.open(address, (message) => received.push(text(message)))
     await using subscription = await transport.subscribe(consumer.name, {})
     // A quorum queue that is new has no leader for a moment, and takes nothing.
-    await until('the event log to take an event', () =>
-      transport.publish(anEvent('/agents/a', 1)).then(() => true),
+    await until(
+      'the event log to take an event',
+      () => transport.publish(anEvent('/agents/a', 1)).then(() => true),
+      { timeoutMs: 30_000 },
     )
     await take(subscription, 1)
     const events = ['', '{', '{"specversion":"1.0"}', JSON.stringify({ ...anEvent('/agents/a', 1), x: 1 })]
