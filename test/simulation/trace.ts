@@ -53,42 +53,28 @@ function wordsOf(event: RunEvent, plan: PlanRead): string {
   return cut(JSON.stringify(event), 200)
 }
 
+/** What is told of a message, in this order. */
+const toldOf = [
+  'host',
+  'verb',
+  'service',
+  'services',
+  'grant',
+  'takeOver',
+  'action',
+  'actions',
+  'observations',
+  'reason',
+  'detail',
+  'ending',
+  'sealed',
+  'isRepeated',
+]
+
 function detailOf(body: Readonly<Record<string, unknown>>): string {
-  const {
-    host,
-    grant,
-    takeOver,
-    action,
-    actions,
-    verb,
-    service,
-    services,
-    observations,
-    reason,
-    detail,
-    ending,
-    sealed,
-    isRepeated,
-  } = body
-  const all = {
-    host,
-    verb,
-    service,
-    services,
-    grant,
-    takeOver,
-    action,
-    actions,
-    observations,
-    reason,
-    detail,
-    ending,
-    sealed,
-    isRepeated,
-  }
-  const told = Object.entries(all).filter(
-    ([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0),
-  )
+  const told = toldOf
+    .map((key) => [key, body[key]] as const)
+    .filter(([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0))
   return cut(told.map(([key, value]) => `${key}=${cut(JSON.stringify(value), 150)}`).join(' '), 300)
 }
 

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import type { Broker } from './broker.ts'
 import { freePort } from './free-port.ts'
 import { requireProgram } from './packages.ts'
 import { tempDir } from './temp-dir.ts'
@@ -12,20 +13,8 @@ const bootTimeoutMs = 60_000
 const stopTimeoutMs = 20_000
 
 /** A NATS server of a test's own, on loopback and on a port of its own; gone when disposed, with all it wrote. */
-export interface Nats extends AsyncDisposable {
-  readonly url: string
+export interface Nats extends Broker {
   readonly pid: number
-  /** Makes the users that `filo broker setup` has written, and no others. */
-  grant(setup: string): Promise<void>
-  /** SIGKILL, as a machine that loses power; resolves when it is gone. */
-  kill(): Promise<void>
-  /** SIGSTOP: connections stay open and nothing answers. */
-  freeze(): Promise<void>
-  thaw(): Promise<void>
-  /** An orderly end. */
-  stop(): Promise<void>
-  /** Runs again after `kill` or `stop`, with the same data and port; resolves when it serves. */
-  restart(): Promise<void>
 }
 
 /**

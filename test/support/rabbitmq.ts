@@ -1,24 +1,13 @@
 import { existsSync } from 'node:fs'
+import type { Broker } from './broker.ts'
 import { findProgram, requireProgram } from './packages.ts'
 import { startRabbitmqContainer, dockerAnswers } from './rabbitmq-container.ts'
 import { startRabbitmqNode } from './rabbitmq-node.ts'
 
 /** A RabbitMQ of a test's own, on loopback and on a port of its own; gone when disposed, with all it wrote. */
-export interface Rabbitmq extends AsyncDisposable {
-  readonly url: string
-  /** Runs a shell script that uses rabbitmqctl. */
-  grant(setup: string): Promise<void>
+export interface Rabbitmq extends Broker {
   /** Its Erlang name, or the container's. */
   readonly node: string
-  /** SIGKILL, as a machine that loses power; resolves when it is gone. */
-  kill(): Promise<void>
-  /** SIGSTOP: connections stay open and nothing answers. */
-  freeze(): Promise<void>
-  thaw(): Promise<void>
-  /** An orderly end. */
-  stop(): Promise<void>
-  /** Runs again after `kill` or `stop`, with the same data and port; resolves when it serves. */
-  restart(): Promise<void>
   /** Runs rabbitmqctl, for which see rabbitmqctl(8), and returns what it printed. Takes about two seconds. */
   ctl(...args: string[]): Promise<string>
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Broker } from '../../../test/support/broker.ts'
 import { until } from '../../../test/support/until.ts'
 import type { AuditEvent } from './audit-event.ts'
 import { AuditLog, auditTables } from './audit-log.ts'
@@ -14,12 +15,7 @@ import { anAgent, anAgentsSource, anEvent, bytes, sequences, take, text } from '
 import type { Address, Transport, TransportStatus } from './transport.ts'
 
 /** A broker that can be broken and mended. Each test mends what it broke. */
-export interface FrailBroker extends AsyncDisposable {
-  readonly url: string
-  kill(): Promise<void>
-  restart(): Promise<void>
-  freeze(): Promise<void>
-  thaw(): Promise<void>
+export interface FrailBroker extends Omit<Broker, 'grant' | 'stop'> {
   /** Closes every connection from the broker's side. */
   dropConnections(): Promise<void>
   /** Resolves when a consumer that was just made survives a kill. */

@@ -33,7 +33,7 @@ export async function enroll(
     )
   }
   const wanted = fingerprint?.toLowerCase()
-  const found = await findKeys(context, host, {
+  const found = await findKeys(host, {
     fleet: fleet.name,
     broker: brokerFor(dir, fleet.broker as readonly string[], 'coordinator'),
     host,
@@ -68,11 +68,7 @@ export async function enroll(
   return exitCodes.done
 }
 
-async function findKeys(
-  _context: Context,
-  host: string,
-  options: Parameters<typeof askForKeys>[0],
-): Promise<VerifyingKey[]> {
+async function findKeys(host: string, options: Parameters<typeof askForKeys>[0]): Promise<VerifyingKey[]> {
   try {
     const found = await askForKeys(options)
     if (found.length > 0) return found
