@@ -83,7 +83,7 @@ export class Peer {
     return await this.next(expected, before)
   }
 
-  async next<Type extends AnswerType>(expected: Type, from = 0, timeoutMs = 10_000): Promise<Body<Type>> {
+  async next<Type extends AnswerType>(expected: Type, from = 0, timeoutMs = 60_000): Promise<Body<Type>> {
     const find = (): Answer | undefined => this.heard.slice(from).find((answer) => answer.type === expected)
     const answer = await until(`a ${expected} of the agent`, find, { timeoutMs })
     return answers[expected].parse(answer.body) as Body<Type>
