@@ -2,7 +2,7 @@ import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { AgentConfig } from '@filo/agent'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parse } from 'yaml'
+import { load } from 'js-yaml'
 import { filo } from './support/filo.ts'
 import { openFleet } from './support/fleet.ts'
 import { freePort } from './support/free-port.ts'
@@ -91,7 +91,7 @@ describe('setting up', () => {
     )
 
     const { stdout } = await run('agent-config', 'a')
-    expect(AgentConfig.parse(parse(stdout))).toMatchObject({ host: 'a', services: [{ service: 's' }] })
+    expect(AgentConfig.parse(load(stdout))).toMatchObject({ host: 'a', services: [{ service: 's' }] })
     expect(await run('agent-config', 'c')).toMatchObject({ code: 4 })
     expect(await run('agent-config', 'a', '-o', join(dir.path, 'out'))).toMatchObject({ code: 0 })
     for (const name of ['agent.yaml', 'agent.key']) {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { parse } from 'yaml'
+import { CORE_SCHEMA, load, mergeTag } from 'js-yaml'
 import * as z from 'zod'
 import { parseFleet } from '../packages/coordinator/src/fleet/parse-fleet.ts'
 
@@ -48,13 +48,15 @@ const Compose = z.strictObject({
   volumes: z.record(z.string(), z.null()),
 })
 
-const compose = Compose.parse(parse(readFileSync(composeFile, 'utf8'), { merge: true }))
+const compose = Compose.parse(
+  load(readFileSync(composeFile, 'utf8'), { schema: CORE_SCHEMA.withTags(mergeTag) }),
+)
 const services = Object.entries(compose.services)
 
 function fleet(): { hosts: string[]; scripts: string[] } {
   const parsed = parseFleet(readFileSync(fleetFile, 'utf8'), fleetFile)
   if (parsed.kind === 'refused') throw new Error(JSON.stringify(parsed.problems))
-  const { hosts, services: declared } = parse(readFileSync(fleetFile, 'utf8')) as {
+  const { hosts, services: declared } = load(readFileSync(fleetFile, 'utf8')) as {
     hosts: Record<string, unknown>
     services: Record<string, { lsb: { name: string; dir: string } }>
   }

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { CommanderError } from 'commander'
 import { describe, expect, test } from 'vitest'
-import { parse } from 'yaml'
+import { load } from 'js-yaml'
 import { defineCommands } from '../packages/coordinator/src/cli/commands.ts'
 import { exampleOf, leavesOf } from '../packages/coordinator/src/cli/usage.ts'
 import { parseFleet } from '../packages/coordinator/src/fleet/parse-fleet.ts'
@@ -72,7 +72,7 @@ describe.for(documents().map((file) => [relative(root, file), file] as const))('
 
   test('shows no fleet file that filo would refuse', () => {
     const fleets = blocksOf(markdown).filter(
-      ({ language, text }) => language === 'yaml' && Object.hasOwn(parse(text) as object, 'fleet'),
+      ({ language, text }) => language === 'yaml' && Object.hasOwn(load(text) as object, 'fleet'),
     )
     const problems = fleets.flatMap(({ text }) => {
       const parsed = parseFleet(text, relative(root, file))

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { parse } from 'yaml'
+import { load } from 'js-yaml'
 
 // docs/seeds.md says where each sentence of the three documents is expressed and tested. It is held to that.
 
@@ -55,12 +55,12 @@ function isInFleetFile({ file, text }: Reference): boolean {
   const path = join(root, 'examples', file)
   const [, keys, value] = /^`([^: ]+): (.+)`$/.exec(text) ?? []
   if (!existsSync(path) || keys === undefined || value === undefined) return false
-  let found: unknown = parse(readFileSync(path, 'utf8'))
+  let found: unknown = load(readFileSync(path, 'utf8'))
   for (const key of keys.split('.')) {
     if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return false
     found = (found as Readonly<Record<string, unknown>>)[key]
   }
-  return JSON.stringify(found) === JSON.stringify(parse(value))
+  return JSON.stringify(found) === JSON.stringify(load(value))
 }
 
 function isTitle({ file, text }: Reference): boolean {

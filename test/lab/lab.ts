@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parse } from 'yaml'
+import { load } from 'js-yaml'
 import { startFilo, type Ended, type RunningFilo } from '../support/filo.ts'
 import { until } from '../support/until.ts'
 import { configureAgent, untilAgentAnswers } from './agent-unit.ts'
@@ -60,7 +60,7 @@ export class Lab {
     mkdirSync(this.desk, { recursive: true })
     writeFileSync(join(this.desk, 'filo.yaml'), fleet.replace(/^broker:.*$/m, `broker: ${brokerUrl}`))
     await this.#succeed('keys', 'init', '--hosts')
-    const { hosts } = parse(fleet) as { readonly hosts: Readonly<Record<string, unknown>> }
+    const { hosts } = load(fleet) as { readonly hosts: Readonly<Record<string, unknown>> }
     await Promise.all(
       Object.keys(hosts).map(async (name) => {
         const dir = join(this.desk, 'agents', name)

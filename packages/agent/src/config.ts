@@ -8,10 +8,10 @@ import {
   parseVerifyingKey,
   readSecrets,
 } from '@filo/protocol'
-import { parseDocument } from 'yaml'
 import * as z from 'zod'
 import type { AgentIdentity } from './agent.ts'
 import { policyFileOf } from './policy-file.ts'
+import { parseYaml } from './yaml-text.ts'
 
 /** What `filo agent-config HOST` writes for a host: its slice of the fleet file, and whom it obeys. */
 export const AgentConfig = z.strictObject({
@@ -42,9 +42,7 @@ export interface ReadConfig {
 }
 
 function parseConfig(file: string): AgentConfig {
-  const document = parseDocument(readText(file, 'the configuration'), { prettyErrors: true })
-  if (document.errors.length > 0) throw new ConfigurationError(`${file}: ${document.errors[0]!.message}`)
-  const parsed = AgentConfig.safeParse(document.toJS())
+  const parsed = AgentConfig.safeParse(readYaml(file, readText(file, 'the configuration')))
   if (!parsed.success) {
     throw new ConfigurationError(
       `${file} is no agent configuration:\n${z.prettifyError(parsed.error)}\nWrite it anew with: filo agent-config HOST`,
@@ -119,6 +117,14 @@ function readKey<Key>(where: string, read: () => Key): Key {
     throw new ConfigurationError(`${where}: not an Ed25519 key in PEM: ${(error as Error).message}`, {
       cause: error,
     })
+  }
+}
+
+function readYaml(file: string, text: string): unknown {
+  try {
+    return parseYaml(text)
+  } catch (error) {
+    throw new ConfigurationError(`${file} is no YAML: ${(error as Error).message}`, { cause: error })
   }
 }
 

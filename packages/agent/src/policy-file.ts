@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { parseDocument } from 'yaml'
 import * as z from 'zod'
 import { noPolicy, PolicyFile, type LocalTime, type Policy } from './policy.ts'
+import { parseYaml } from './yaml-text.ts'
 
 /** The policy of the host whose agent has this configuration stands beside it, and is never written by Filo. */
 export function policyFileOf(configFile: string): string {
@@ -12,9 +12,7 @@ export function policyFileOf(configFile: string): string {
 /** The policy as it stands now. A host that has no such file allows everything. */
 export function readPolicy(file: string): Policy {
   try {
-    const document = parseDocument(readFileSync(file, 'utf8'), { prettyErrors: true })
-    if (document.errors.length > 0) return { kind: 'unreadable', file, why: document.errors[0]!.message }
-    const parsed = PolicyFile.safeParse(document.toJS() ?? {})
+    const parsed = PolicyFile.safeParse(parseYaml(readFileSync(file, 'utf8')) ?? {})
     return parsed.success
       ? { kind: 'read', file, says: parsed.data }
       : { kind: 'unreadable', file, why: z.prettifyError(parsed.error) }

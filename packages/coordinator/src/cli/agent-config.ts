@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AgentConfig } from '@filo/agent'
 import { formatSigningKey, formatVerifyingKey } from '@filo/protocol'
-import { stringify } from 'yaml'
+import { dump } from 'js-yaml'
 import { brokerFor } from '../engine/accounts.ts'
 import { readCoordinatorPublicKey, readHostKey, readHostSecret } from '../engine/keys.ts'
 import { hostDefinition } from '../fleet/fleet.ts'
@@ -39,7 +39,7 @@ export async function agentConfig(
     trusted: [formatVerifyingKey(readCoordinatorPublicKey(dir.keys))],
     ...(fleet.secrets !== undefined && { secrets: fleet.secrets }),
   }
-  const yaml = `# The agent of ${host}. Written by: filo agent-config ${host}\n${stringify(config)}`
+  const yaml = `# The agent of ${host}. Written by: filo agent-config ${host}\n${dump(config, { noRefs: true })}`
   if (output === undefined) {
     context.stdout.write(yaml)
     return exitCodes.done

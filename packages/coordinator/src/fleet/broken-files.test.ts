@@ -65,20 +65,20 @@ const brokenFiles: [title: string, text: string, problems: string[]][] = [
 hosts:
 	db1:
 `,
-    ['3:1: not valid YAML: Tabs are not allowed as indentation'],
+    ['3:1: not valid YAML: tab characters must not be used in indentation'],
   ],
   [
     'an unclosed list',
     `fleet: lists
 hosts: [db1
 `,
-    ['3:1: not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ]'],
+    ['3:1: not valid YAML: indented too little; or a quote, [ or { before this is not closed'],
   ],
   [
     'an unclosed string',
     `fleet: "lists
 `,
-    ['2:1: not valid YAML: Missing closing "quote'],
+    ['2:1: not valid YAML: indented too little; or a quote, [ or { before this is not closed'],
   ],
   [
     'words that go on in the next line, where a key was meant',
@@ -87,8 +87,7 @@ hosts: [db1
   web1:
 `,
     [
-      '2:3: not valid YAML: Unexpected scalar at node end',
-      '3:7: not valid YAML: Unexpected map-value-ind token in YAML stream: ":"',
+      '2:3: not valid YAML: this belongs to nothing before it; is it indented as what it belongs to, with a space after each colon?',
     ],
   ],
   [
@@ -104,10 +103,7 @@ fleet: other
     `fleet: lists
   broker: local
 `,
-    [
-      '1:8: not valid YAML: Nested mappings are not allowed in compact mappings',
-      '1:8: not valid YAML: Implicit keys need to be on a single line',
-    ],
+    ['2:9: not valid YAML: bad indentation of a mapping entry'],
   ],
   [
     'an alias without an anchor',
@@ -117,18 +113,11 @@ fleet: other
       '9:11: defaults: expected a mapping of start_timeout, stop_timeout, settle; found nothing',
     ],
   ],
-  [
-    'a tag',
-    atTop('defaults: !!timings {}'),
-    ['9:11: not valid YAML: Unresolved tag: tag:yaml.org,2002:timings'],
-  ],
+  ['a tag', atTop('defaults: !!timings {}'), ['9:11: unknown tag !!timings']],
   [
     'nesting without end',
     atTop(`defaults: ${'['.repeat(40)}${']'.repeat(40)}`),
-    [
-      '9:11: defaults: expected a mapping of start_timeout, stop_timeout, settle; found a list',
-      '9:43: nested deeper than 32 levels',
-    ],
+    ['9:42: nested deeper than 32 levels'],
   ],
   [
     'a key given twice at the top',

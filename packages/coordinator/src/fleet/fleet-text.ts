@@ -1,15 +1,21 @@
 import {
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  parseDocument,
-  type Pair,
-  type ParsedNode,
-  type YAMLError,
-  type YAMLMap,
-  type YAMLSeq,
-} from 'yaml'
+  boolCoreTag,
+  EVENT_ID,
+  floatCoreTag,
+  getScalarValue,
+  intCoreTag,
+  NOT_RESOLVED,
+  nullCoreTag,
+  parseEvents,
+  SCALAR_STYLE,
+  strTag,
+  type AliasEvent,
+  type Event,
+  type MappingEvent,
+  type ScalarEvent,
+  type SequenceEvent,
+  type YAMLException,
+} from 'js-yaml'
 import { placeIn, type Problem } from './problem.ts'
 
 /** Where something stands in the document, as zod writes it: keys and indexes from the root. */
@@ -21,6 +27,12 @@ const problemsShown = 200
 /** How deep a fleet file may nest; the schema itself needs eight levels. */
 const deepest = 32
 
+/** What a word without quotes may be other than text (YAML 1.2.2, section 10.3, the core schema). */
+const wordTags = [nullCoreTag, boolCoreTag, intCoreTag, floatCoreTag]
+const scalarTags = new Map(
+  [strTag, ...wordTags].map((tag) => [tag.tagName.replace('tag:yaml.org,2002:', '!!'), tag]),
+)
+
 /** A value with its offsets in the text, and those of what is in it. */
 interface Place {
   readonly key: number
@@ -29,17 +41,23 @@ interface Place {
   readonly within: ReadonlyMap<string, Place>
 }
 
-/** What a node says, and where what is in it stands. */
+/** What there is where a document, a value or an item begins. */
+type NodeEvent = AliasEvent | MappingEvent | ScalarEvent | SequenceEvent
+
+/** What a node says, where it begins, and where what is in it stands. */
 interface Reading {
   readonly value: unknown
+  /** `undefined` for a value that is not written at all, as in `key:`. */
+  readonly start: number | undefined
   readonly within: ReadonlyMap<string, Place>
 }
 
-const nothing: Reading = { value: null, within: new Map() }
+const nowhere: ReadonlyMap<string, Place> = new Map()
+const nothing: Reading = { value: null, start: undefined, within: nowhere }
 
 /**
  * The text of a fleet file as plain values, with the place of each. Faults are gathered here, so that all of
- * them come at once and in the order of the file.
+ * them come at once and in the order of the file; of a text that is no YAML, where it stops being it.
  */
 export class FleetText {
   /** What the file says; `undefined` where it is no YAML at all. */
@@ -49,28 +67,19 @@ export class FleetText {
   readonly #root: Place
   readonly #problems: Problem[] = []
   #notShown = 0
+  #events: readonly Event[] = []
+  /** The event that is read next. */
+  #at = 0
   readonly #anchors = new Map<string, Reading>()
 
   constructor(text: string, file: string) {
     this.#file = file
     this.#text = text
-    const document = parseDocument(text, {
-      version: '1.2',
-      schema: 'core',
-      merge: false,
-      prettyErrors: false,
-      uniqueKeys: false,
-    })
-    const tooDeep = document.errors.find(({ code }) => code === 'RESOURCE_EXHAUSTION')
-    // Where the parser came to its end, whatever else it says follows from that.
-    for (const fault of tooDeep ? [tooDeep] : [...document.errors, ...document.warnings]) {
-      this.#addAt(fault.pos[0], () => `not valid YAML: ${yamlFault(fault)}`)
-    }
-    const root = document.errors.length === 0 ? document.contents : null
-    const { value, within } = this.#read(root, 0)
-    this.value = document.errors.length === 0 ? value : undefined
-    const at = root === null ? 0 : startOf(root)
-    this.#root = { key: at, value: at, within }
+    const isYaml = this.#parse()
+    const { value, start = 0, within } = isYaml ? this.#readDocument() : nothing
+    this.value = isYaml ? value : undefined
+    this.#root = { key: start, value: start, within }
+    this.#events = []
   }
 
   /** Notes a fault at the value of `path`, or at its key. The text is only made if it will be shown. */
@@ -101,38 +110,64 @@ export class FleetText {
     this.#problems.push({ file: this.#file, ...placeIn(this.#text, offset), text: text() })
   }
 
-  /**
-   * Plain values of a node, and the faults that only the tree shows. The library's own check for duplicate keys
-   * compares every key with every other, and its aliases may be copied without end; here both are linear.
-   */
-  #read(node: ParsedNode | null, depth: number): Reading {
-    if (node === null) return nothing
-    if (depth > deepest) {
-      this.#addAt(startOf(node), () => `nested deeper than ${deepest} levels`)
-      return nothing
+  /** Whether the text is YAML; that it is not is a fault. */
+  #parse(): boolean {
+    try {
+      this.#events = parseEvents(this.#text, { maxDepth: deepest })
+    } catch (error) {
+      const { mark, reason } = error as YAMLException
+      this.#addAt(mark!.position, () => yamlFault(reason))
+      return false
     }
-    if (isAlias(node)) {
-      const target = this.#anchors.get(node.source)
-      if (target !== undefined) return target
-      this.#addAt(startOf(node), () => `there is no anchor &${node.source} before this alias`)
-      return nothing
-    }
-    const reading = isMap(node)
-      ? this.#readMapping(node, depth)
-      : isSeq(node)
-        ? this.#readList(node, depth)
-        : { value: node.value, within: nothing.within }
-    if (node.anchor !== undefined) this.#anchors.set(node.anchor, reading)
+    const second = this.#events.findIndex(({ type }, at) => type === EVENT_ID.DOCUMENT && at > 0)
+    if (second === -1) return true
+    this.#at = second + 1
+    const start = this.#startOf(this.#peek()) ?? this.#text.length
+    const mark = this.#text.lastIndexOf('---', start)
+    this.#addAt(mark === -1 ? start : mark, () => yamlFault('second document'))
+    return false
+  }
+
+  #readDocument(): Reading {
+    // An empty text has no document at all.
+    if (this.#events.length === 0) return nothing
+    this.#at = 1
+    return this.#read()
+  }
+
+  /** The next node as a plain value. Linear in the text, however often an anchor is used. */
+  #read(): Reading {
+    const event = this.#peek() as NodeEvent
+    this.#at += 1
+    if (event.type === EVENT_ID.ALIAS) return this.#readAlias(event)
+    const reading =
+      event.type === EVENT_ID.MAPPING
+        ? this.#readMapping(event)
+        : event.type === EVENT_ID.SEQUENCE
+          ? this.#readList(event)
+          : this.#readScalar(event)
+    if (event.anchorStart !== -1)
+      this.#anchors.set(this.#between(event.anchorStart, event.anchorEnd), reading)
     return reading
   }
 
-  #readMapping(node: YAMLMap.Parsed, depth: number): Reading {
+  #readAlias(event: AliasEvent): Reading {
+    const name = this.#between(event.anchorStart, event.anchorEnd)
+    const start = this.#startOf(event)
+    const target = this.#anchors.get(name)
+    if (target !== undefined) return { ...target, start }
+    this.#addAt(event.anchorStart - 1, () => `there is no anchor &${name} before this alias`)
+    return { ...nothing, start }
+  }
+
+  #readMapping(event: MappingEvent): Reading {
+    this.#refuseTag(event, '!!map')
     // Without a prototype, so that a service may be called "constructor".
     const value: Record<string, unknown> = Object.create(null)
     const within = new Map<string, Place>()
-    for (const pair of node.items) {
-      const key = keyText(pair.key)
-      const at = startOf(pair.key)
+    while (this.#peek().type !== EVENT_ID.POP) {
+      const { key, at } = this.#readKey()
+      const { value: member, start = at, within: places } = this.#read()
       const first = within.get(key)
       if (first) {
         this.#addAt(
@@ -143,23 +178,95 @@ export class FleetText {
       }
       // zod passes over this key without a word.
       if (key === '__proto__') this.#addAt(at, () => 'a key may not be called __proto__')
-      const reading = this.#read(pair.value, depth + 1)
-      value[key] = reading.value
-      within.set(key, { key: at, value: startOfValue(pair) ?? at, within: reading.within })
+      value[key] = member
+      within.set(key, { key: at, value: start, within: places })
     }
-    return { value, within }
+    this.#at += 1
+    return { value, start: event.start, within }
   }
 
-  #readList(node: YAMLSeq.Parsed, depth: number): Reading {
+  /** A key is the text that stands there: `1.10:` names "1.10". */
+  #readKey(): { readonly key: string; readonly at: number } {
+    const event = this.#peek()
+    const at = this.#startOf(event) ?? this.#nextStart()
+    if (event.type === EVENT_ID.SCALAR && event.tagStart === -1 && event.anchorStart === -1) {
+      this.#at += 1
+      return { key: getScalarValue(this.#text, event), at }
+    }
+    const { value } = this.#read()
+    if (typeof value !== 'object' || value === null) return { key: String(value), at }
+    this.#addAt(at, () => 'a key has to be a name')
+    return { key: '', at }
+  }
+
+  #readList(event: SequenceEvent): Reading {
+    this.#refuseTag(event, '!!seq')
     const value: unknown[] = []
     const within = new Map<string, Place>()
-    for (const item of node.items) {
-      const reading = this.#read(item, depth + 1)
-      const at = startOf(item)
-      within.set(`${value.length}`, { key: at, value: at, within: reading.within })
-      value.push(reading.value)
+    while (this.#peek().type !== EVENT_ID.POP) {
+      const item = this.#read()
+      const at = item.start ?? event.start
+      within.set(`${value.length}`, { key: at, value: at, within: item.within })
+      value.push(item.value)
     }
-    return { value, within }
+    this.#at += 1
+    return { value, start: event.start, within }
+  }
+
+  #readScalar(event: ScalarEvent): Reading {
+    const text = getScalarValue(this.#text, event)
+    const start = this.#startOf(event)
+    if (event.tagStart !== -1) return { value: this.#taggedValue(text, event), start, within: nowhere }
+    return { value: event.style === SCALAR_STYLE.PLAIN ? wordValue(text) : text, start, within: nowhere }
+  }
+
+  #taggedValue(text: string, event: ScalarEvent): unknown {
+    const name = this.#between(event.tagStart, event.tagEnd)
+    const tag = scalarTags.get(name)
+    if (tag === undefined) {
+      this.#refuseTag(event)
+      return text
+    }
+    const value = tag.resolve(text, true, tag.tagName)
+    if (value !== NOT_RESOLVED) return value
+    this.#addAt(event.tagStart, () => `"${text}" is no ${name}`)
+    return text
+  }
+
+  /** A tag could make anything of what follows it. */
+  #refuseTag({ tagStart, tagEnd }: Exclude<NodeEvent, AliasEvent>, except?: string): void {
+    if (tagStart === -1) return
+    const name = this.#between(tagStart, tagEnd)
+    if (name !== except) this.#addAt(tagStart, () => `unknown tag ${name}`)
+  }
+
+  #peek(): Event {
+    return this.#events[this.#at]!
+  }
+
+  /** Where whatever is written next begins: of what is not written itself. */
+  #nextStart(): number {
+    for (let at = this.#at; at < this.#events.length; at += 1) {
+      const start = this.#startOf(this.#events[at]!)
+      if (start !== undefined) return start
+    }
+    return this.#text.length
+  }
+
+  #between(start: number, end: number): string {
+    return this.#text.slice(start, end)
+  }
+
+  /** Where a node begins in the text, its quotes included; `undefined` for one that is not written. */
+  #startOf(event: Event): number | undefined {
+    if (event.type === EVENT_ID.MAPPING || event.type === EVENT_ID.SEQUENCE) return event.start
+    if (event.type === EVENT_ID.ALIAS) return event.anchorStart - 1
+    if (event.type !== EVENT_ID.SCALAR || event.valueStart === -1) return undefined
+    const { style, valueStart } = event
+    if (style === SCALAR_STYLE.PLAIN) return valueStart
+    if (style === SCALAR_STYLE.LITERAL_BLOCK) return this.#text.lastIndexOf('|', valueStart)
+    if (style === SCALAR_STYLE.FOLDED_BLOCK) return this.#text.lastIndexOf('>', valueStart)
+    return valueStart - 1
   }
 
   /** Offset of what `path` leads to, or of the nearest thing on the way there. */
@@ -174,23 +281,27 @@ export class FleetText {
   }
 }
 
-function yamlFault({ code, message }: YAMLError): string {
-  if (code === 'MULTIPLE_DOCS') return 'a fleet file is one document; remove the second'
-  // The parser goes one call deeper for each level, and no file that is meant is deep enough to notice.
-  return code === 'RESOURCE_EXHAUSTION' ? 'nested too deeply to be read' : message
+/** What the parser found, in words that say what to look for. */
+function yamlFault(reason: string): string {
+  if (reason.startsWith('nesting exceeded')) return `nested deeper than ${deepest} levels`
+  return `not valid YAML: ${faultWords.get(reason) ?? reason}`
 }
 
-function startOf(node: ParsedNode): number {
-  return node.range[0]
-}
+const faultWords: ReadonlyMap<string, string> = new Map([
+  ['second document', 'a fleet file is one document; remove the second'],
+  ['deficient indentation', 'indented too little; or a quote, [ or { before this is not closed'],
+  [
+    'end of the stream or a document separator is expected',
+    'this belongs to nothing before it; is it indented as what it belongs to, with a space after each colon?',
+  ],
+])
 
-/** Of a value that is not written at all, as in `key:`, there is none. */
-function startOfValue({ value }: Pair<ParsedNode, ParsedNode | null>): number | undefined {
-  return value === null || (isScalar(value) && value.value === null && value.source === '')
-    ? undefined
-    : startOf(value)
-}
-
-function keyText(key: ParsedNode): string {
-  return isScalar<string | number | boolean | null>(key) ? `${key.value ?? ''}` : key.toString()
+function wordValue(word: string): unknown {
+  const first = word.charAt(0)
+  for (const tag of wordTags) {
+    if (tag.implicitFirstChars !== null && !tag.implicitFirstChars.includes(first)) continue
+    const value: unknown = tag.resolve(word, false, tag.tagName)
+    if (value !== NOT_RESOLVED) return value
+  }
+  return word
 }

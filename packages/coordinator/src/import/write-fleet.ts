@@ -1,4 +1,12 @@
-import { Document, isMap, visit, type Scalar } from 'yaml'
+import {
+  COLLECTION_STYLE,
+  defineScalarTag,
+  dump,
+  DUMP_SCHEMA,
+  nullCoreTag,
+  visit,
+  type Document,
+} from 'js-yaml'
 
 /** A fleet that was read from another program's configuration. */
 export interface ImportedFleet {
@@ -23,8 +31,10 @@ const farBroker = 'amqps://broker.example.net'
 /** The text of a fleet file, as its author might have written it. */
 export function writeFleet({ name, heading, hosts, services, stages }: ImportedFleet): string {
   const isLocal = hosts.length === 1
-  const fleet = {
-    fleet: name,
+  const brokerComment = isLocal
+    ? 'Every host is this machine. With an amqps:// URL here the hosts are real.'
+    : 'The RabbitMQ where agents and coordinator meet.'
+  const sections = {
     broker: isLocal ? 'local' : farBroker,
     hosts: Object.fromEntries(hosts.map((host) => [host, null])),
     services: Object.fromEntries(
@@ -34,27 +44,33 @@ export function writeFleet({ name, heading, hosts, services, stages }: ImportedF
       stages: stages.map((stage) => ({ [stage.name]: oneOrList(stage.services) })),
     }),
   }
-  const document = new Document(fleet, { aliasDuplicateObjects: false })
-  document.commentBefore = heading.map((line) => ` ${line}`).join('\n')
-  const brokerComment = isLocal
-    ? ' Every host is this machine. With an amqps:// URL here the hosts are real.'
-    : ' The RabbitMQ where agents and coordinator meet.'
-  visit(document, {
-    Pair(_, pair) {
-      // Made of an object, so that every key is a text.
-      const key = pair.key as Scalar<string>
-      if (key.value === 'broker') key.commentBefore = brokerComment
-      // What is within a service or a stage stands in one line.
-      if (isMap(pair.value) && key.value !== 'services' && key.value !== 'hosts') {
-        for (const inner of pair.value.items) if (isMap(inner.value)) inner.value.flow = true
-      }
-    },
-    Seq(key, sequence) {
-      if (key === 'value' && !sequence.items.some(isMap)) sequence.flow = true
-    },
-  })
-  return document.toString({ lineWidth: 0, flowCollectionPadding: true, nullStr: '' })
+  const above = heading.length > 0 ? [...heading.map(comment), ''] : []
+  const head = [...above, yaml({ fleet: name }).trimEnd(), comment(brokerComment)].join('\n')
+  return `${head}\n${yaml(sections)}`
 }
+
+const comment = (line: string): string => `# ${line}`
+
+/** What has no value is written as nothing. */
+const schema = DUMP_SCHEMA.withTags(
+  defineScalarTag(nullCoreTag.tagName, { ...nullCoreTag, represent: () => '' }),
+)
+
+function yaml(value: object): string {
+  const transform = (documents: Document[]): void => documents.forEach(putInLines)
+  return dump(value, { schema, noRefs: true, lineWidth: -1, flowBracketPadding: true, transform })
+}
+
+/** What is within a service or a stage stands in one line. */
+function putInLines(document: Document): void {
+  visit([document], (node, { depth }) => {
+    const isPlainList = node.kind === 'sequence' && node.items.every(({ kind }) => kind !== 'mapping')
+    if (isPlainList || (node.kind === 'mapping' && depth > inService)) node.style = COLLECTION_STYLE.FLOW
+  })
+}
+
+/** How deep the keys of a service stand: document, `services`, its name. */
+const inService = 2
 
 function oneOrList(items: readonly string[]): string | readonly string[] {
   return items.length === 1 ? items[0]! : items
