@@ -3,6 +3,7 @@
 const benchmarks: Readonly<Record<string, () => Promise<{ main: (args: string[]) => Promise<void> }>>> = {
   plan: () => import('./plan.ts'),
   run: () => import('./run.ts'),
+  trail: () => import('./trail.ts'),
 }
 
 const [name, ...args] = process.argv.slice(2)

@@ -5,12 +5,14 @@ import { openHost } from '@filo/agent'
 import {
   makeKeyPair,
   MemoryBroker,
+  type AuditEvent,
   type HostDefinition,
   type PowerDefinition,
   type ServiceDefinition,
 } from '@filo/protocol'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
+import { auditDocument } from '../packages/coordinator/src/cli/audit-documents.ts'
 import { Peer } from './support/peer.ts'
 import { tempDir } from './support/temp-dir.ts'
 import { until } from './support/until.ts'
@@ -397,6 +399,26 @@ test('an agent whose ledger is new remembers nothing, and says so by its id', as
   const after = await peer.claim()
   expect(after.ledger).not.toBe(before.ledger)
   expect(after.incarnation).not.toBe(before.incarnation)
+})
+
+test('entries of its chain are told again as they were written, as many as a message takes', async () => {
+  const { peer, end, dir } = await openScene()
+  for (let round = 0; round < 40; round += 1) {
+    const { holder } = await peer.claim()
+    await peer.ask('release', { grant: holder!.grant }, 'report')
+  }
+  const told: AuditEvent[] = []
+  for (let after = 10; after < 80;) {
+    const { entries, head } = await peer.ask('recall', { after, through: 1000 }, 'excerpt')
+    expect(head.sequence).toBe(80)
+    told.push(...entries)
+    after = entries.at(-1)!.sequence
+  }
+  expect((await peer.ask('recall', { after: 10, through: 12 }, 'excerpt')).entries).toHaveLength(2)
+  expect((await peer.ask('recall', { after: 80, through: 90 }, 'excerpt')).entries).toEqual([])
+  await end()
+  const written = [...auditDocument(join(dir, 'state', 'ledger.db')).entries].map(({ text }) => text)
+  expect(told.map((entry) => JSON.stringify(entry))).toEqual(written.slice(10))
 })
 
 test('a start that is owed is carried out though the service runs again, across restarts of the agent, and once', async () => {

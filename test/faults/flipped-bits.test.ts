@@ -38,12 +38,7 @@ afterAll(() => dir[Symbol.dispose]())
 const note = aDraft()
 
 function openJournal(path: string): Journal {
-  const [root, locks, keys] = [dir.path, dir.path, dir.path]
-  return Journal.open(
-    { root, locks, keys, accounts: '', journal: path, host: () => '' },
-    systemClock,
-    randomUUID,
-  )
+  return Journal.open({ locks: dir.path, journal: path }, systemClock, randomUUID)
 }
 
 /** What a run that ended leaves, and what one leaves that was killed in the midst of it. */

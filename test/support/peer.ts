@@ -61,7 +61,7 @@ export class Peer {
       operator: 'tester@here',
       nonce: randomUUID(),
       head: null,
-      ...(type === 'observe' ? {} : { run: this.run }),
+      ...(type === 'observe' || type === 'recall' ? {} : { run: this.run }),
       ...fields,
     }
     return seal({ type, body } as unknown as Command, this.keys.signing).bytes

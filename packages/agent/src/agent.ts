@@ -215,6 +215,8 @@ export class Agent implements AsyncDisposable {
         }
         this.#actions.abort(command.body.action)
         return this.#voice.report(origin, { actions: [this.#recordOf(command.body.action)] })
+      case 'recall':
+        return this.#voice.excerpt(origin, this.#ledger.audit.between(command.body))
       case 'release':
         this.#claims.release(command.body.run, command.body.grant, command.body.operator)
         return this.#voice.report(origin, {})

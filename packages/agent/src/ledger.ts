@@ -3,6 +3,7 @@ import {
   auditTables,
   Database,
   Ending,
+  isBusy,
   Redactor,
   type Act,
   type ActionRecord,
@@ -305,10 +306,6 @@ export class LedgerInUse extends Error {
 /** Whether an error is SQLite's own: the disk is full, the file is damaged. */
 export function isLedgerFailure(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error
-}
-
-function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && error.errcode === 5
 }
 
 /** The tables of a ledger. */

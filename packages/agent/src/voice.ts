@@ -10,6 +10,7 @@ import {
   spellKey,
   type Act,
   type Answer,
+  type AuditEvent,
   type Beacon,
   type Clock,
   type CommandType,
@@ -108,6 +109,10 @@ export class Voice {
   /** @param isRepeated whether it is told from the ledger, rather than as it happens. */
   result(origin: Origin, labels: Labels, ending: Ending, isRepeated: boolean): void {
     this.#say({ type: 'result', body: { ...this.#common(origin), ...labels, ending, isRepeated } })
+  }
+
+  excerpt(origin: Origin, entries: readonly AuditEvent[]): void {
+    this.#say({ type: 'excerpt', body: { ...this.#common(origin), entries: [...entries] } })
   }
 
   refuse(

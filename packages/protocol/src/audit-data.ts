@@ -26,6 +26,9 @@ const sentStep = { ...step, action: Id }
 /** Of an action, as its agent tells it. */
 const action = { ...common, action: Id, operator }
 
+/** Entries of a source that a consumer lacks. */
+const missing = { source: SourceHead.shape.source, first: z.int().positive(), last: z.int().positive() }
+
 const data = <Shape extends z.ZodRawShape>(description: string, shape: Shape) =>
   z.strictObject(shape).meta({ description })
 
@@ -172,6 +175,24 @@ export const auditData = {
     ...action,
     outcome: outcome('refused'),
     reason,
+  }),
+  'filo.trail.missing': data(
+    'A consumer lacks entries of a source, from `first` to `last`, and the source did not give them when it was asked.',
+    {
+      heads: common.heads,
+      operator,
+      outcome: outcome('unknown'),
+      consumer: z.string().max(200),
+      ...missing,
+      reason,
+    },
+  ),
+  'filo.trail.completed': data('A consumer has been given the last of the entries that it lacked.', {
+    heads: common.heads,
+    operator,
+    outcome: outcome('success'),
+    consumer: z.string().max(200),
+    ...missing,
   }),
 } as const
 export type AuditType = keyof typeof auditData

@@ -48,6 +48,7 @@ export class AuditLog {
   readonly #insert: StatementSync
   readonly #head: StatementSync
   readonly #at: StatementSync
+  readonly #between: StatementSync
   readonly #unrelayed: StatementSync
   readonly #relayed: StatementSync
   readonly #heard = new HeardHeads((at) => this.#hashAt(at))
@@ -65,6 +66,9 @@ export class AuditLog {
       'select sequence, hash from audit_event where source = ? order by sequence desc limit 1',
     )
     this.#at = sql.prepare('select hash from audit_event where source = ? and sequence = ?')
+    this.#between = sql.prepare(
+      'select event from audit_event where source = ? and sequence > ? and sequence <= ? order by sequence limit ?',
+    )
     this.#unrelayed = sql.prepare(`
       select event from audit_event
       where source = ?1
@@ -133,6 +137,19 @@ export class AuditLog {
   unrelayed(limit: number): AuditEvent[] {
     if (this.#db.sql.isTransaction) return []
     return this.#unrelayed.all(this.source, limit).map((row) => JSON.parse(row['event'] as string))
+  }
+
+  /** The entries after one number and up to another, as many of them as one message takes (R13). */
+  between({ after, through }: { readonly after: number; readonly through: number }): AuditEvent[] {
+    const entries: AuditEvent[] = []
+    let bytes = 0
+    for (const row of this.#between.all(this.source, after, through, limits.entriesPerMessage)) {
+      const text = row['event'] as string
+      bytes += Buffer.byteLength(text)
+      if (bytes > limits.entriesBytesPerMessage && entries.length > 0) break
+      entries.push(JSON.parse(text))
+    }
+    return entries
   }
 
   /** Not at once on disk: an event may be relayed twice. */

@@ -74,6 +74,42 @@ test('a chain with another end than was told to another source was written anew'
   expect(fault).toMatch(/^ledger 5: is not the one that was told to \/coordinators\/one at its number 1/)
 })
 
+test('entries that came late are verified in the order of their numbers, over all files of their consumer', () => {
+  const events = eventsOf(9)
+  const pick = (...numbers: number[]): AuditEvent[] => numbers.map((number) => events[number - 1]!)
+  const files = (older: AuditEvent[], newer: AuditEvent[]): AuditDocument[] => [
+    document('newer', 'copy', newer),
+    document('older', 'copy', older),
+  ]
+  expect(verify(files(pick(1, 2, 6, 7), pick(3, 4, 5)), ['late'])).toEqual([])
+  expect(verify(files(pick(1, 2, 6), pick(3, 7, 4, 5, 8, 9)), ['late'])).toEqual([])
+  expect(verify(files(pick(1, 2, 6), pick(3, 7, 5, 8, 9)), ['late'])).toEqual([
+    'newer 4: is missing: there is nothing between number 3 and number 5',
+  ])
+  const anew = eventsOf(9, source, undefined, 'told anew')
+  expect(verify(files([...pick(1, 2, 6), anew[2]!], pick(7, 4, 5, 8, 9)), ['late'])).toEqual([
+    'older 3: does not follow number 2 (older, line 2)',
+    'newer 4: does not follow number 3 (older, line 4)',
+  ])
+})
+
+test('what is missing is explained by what the coordinator has told of it', () => {
+  const events = eventsOf(6)
+  using db = Database.open(':memory:', { schema: { tables: auditTables } })
+  const log = new AuditLog(db, '/coordinators/one', systemClock)
+  const lack = { source, first: 3, last: 4, consumer: 'siem', operator: 'x', outcome: 'unknown' } as const
+  const told = db.transaction(() =>
+    log.append([
+      { type: 'filo.trail.missing', subject: 'siem', data: { ...lack, reason: 'mail1 is silent' } },
+    ]),
+  )
+  const file = document('file', 'copy', [...events.slice(0, 2), ...events.slice(4), ...told])
+  expect(verify([file])).toEqual([
+    'file 3: is missing: number 5 stands where numbers 3 to 4 should. ' +
+      'It was told to be missing by /coordinators/one at its number 1: mail1 is silent',
+  ])
+})
+
 test('what a consumer may do by right is a fault unless it is allowed', () => {
   const events = eventsOf(6)
   const [a, b, c, d, e, f] = events as [
@@ -87,9 +123,10 @@ test('what a consumer may do by right is a fault unless it is allowed', () => {
   const cases: Record<Allowance, AuditEvent[]> = {
     beginning: [c, d, e, f],
     gaps: [a, c, f],
+    late: [a, e, b, c, f, d],
     repeats: [a, b, c, b, c, d, e, f],
   }
-  for (const allowance of ['beginning', 'gaps', 'repeats'] as const) {
+  for (const allowance of ['beginning', 'gaps', 'late', 'repeats'] as const) {
     const file = document('file', 'copy', cases[allowance])
     expect(verify([file]), allowance).toHaveLength(1)
     expect(verify([file], [allowance]), allowance).toEqual([])

@@ -1,3 +1,4 @@
+import { LateEntries } from './late-entries.ts'
 import { readEntry, type Entry, type ReadEntry, type StoredEntry } from './stored-entry.ts'
 
 // V1. Every entry is what was hashed, and follows the one before it, from the first on.
@@ -6,9 +7,10 @@ import { readEntry, type Entry, type ReadEntry, type StoredEntry } from './store
 
 /**
  * What a consumer's file may be by right, and a chain never is: one that begins after its source's first entry; one
- * whose consumer selected among the entries; one with entries that were delivered twice.
+ * whose consumer selected among the entries; one with entries that were delivered twice; one in which entries that were
+ * missing came later than those after them.
  */
-export type Allowance = 'beginning' | 'gaps' | 'repeats'
+export type Allowance = 'beginning' | 'gaps' | 'late' | 'repeats'
 
 /** Something that holds entries, each source's in order. */
 export interface AuditDocument {
@@ -50,8 +52,8 @@ interface Segment {
   readonly document: string
   readonly kind: AuditDocument['kind']
   readonly source: string
-  readonly first: Entry
-  readonly firstPlace: string
+  first: Entry
+  firstPlace: string
   last: Entry
   lastPlace: string
   repeats: number
@@ -63,6 +65,15 @@ interface KeptHead {
   readonly source: string
   readonly sequence: number
   readonly hash: string
+  readonly by: string
+}
+
+/** Entries of which a consumer was told that it lacks them. */
+interface Lack {
+  readonly source: string
+  readonly first: number
+  readonly last: number
+  readonly reason: string
   readonly by: string
 }
 
@@ -79,6 +90,8 @@ export class AuditTrail {
   readonly #segments: Segment[] = []
   readonly #faults: AuditFault[] = []
   readonly #heads: KeptHead[] = []
+  readonly #late = new LateEntries()
+  readonly #lacks: Lack[] = []
   /** By source and number: the hash, and the document that had it first. */
   readonly #known = new Map<string, Map<number, Known>>()
 
@@ -120,11 +133,15 @@ export class AuditTrail {
         this.#segments.push(begun)
         this.#note(begun, entry, place)
       } else if (segment.isIntact) this.#follow(segment, entry, place)
+      if (this.#allows({ kind }, 'late')) this.#late.put(entry, { document: name, place })
+      if (entry.lack !== undefined)
+        this.#lacks.push({ ...entry.lack, by: `${entry.source} at its number ${entry.sequence}` })
     }
   }
 
   /** What all documents come to, once each has been taken. */
   conclude(): TrailVerdict {
+    if (this.#allowed.has('late')) this.#checkLate()
     for (const segment of this.#segments) {
       this.#checkBeginning(segment)
       const agreed = segment.isIntact ? this.#checkHeads(segment) : 0
@@ -140,12 +157,13 @@ export class AuditTrail {
       repeats,
       isIntact,
     }))
-    return { chains, faults: this.#faults }
+    return { chains, faults: this.#faults.map((fault) => this.#explained(fault)) }
   }
 
   #follow(segment: Segment, entry: Entry, place: string): void {
     const { last } = segment
     const expected = last.sequence + 1
+    if (this.#allows(segment, 'late')) return this.#takeInAnyOrder(segment, entry, place)
     if (entry.sequence <= last.sequence) return this.#comeAgain(segment, entry, place)
     if (entry.sequence > expected && !this.#allows(segment, 'gaps')) {
       const missing = rangeOf(expected, entry.sequence - 1)
@@ -182,6 +200,34 @@ export class AuditTrail {
     }
   }
 
+  /** Whether all are there, and each follows the one before, is seen once all documents have been taken. */
+  #takeInAnyOrder(segment: Segment, entry: Entry, place: string): void {
+    if (this.#known.get(entry.source)?.get(entry.sequence)?.document === segment.document) {
+      return this.#comeAgain(segment, entry, place)
+    }
+    if (entry.sequence < segment.first.sequence) [segment.first, segment.firstPlace] = [entry, place]
+    if (entry.sequence > segment.last.sequence) [segment.last, segment.lastPlace] = [entry, place]
+    this.#note(segment, entry, place)
+  }
+
+  /** V1, of copies whose entries may stand in any order: in the order of their numbers. */
+  #checkLate(): void {
+    for (const { source, sequence, document, place, why } of this.#late.faults()) {
+      const segment = this.#segments.find((one) => one.source === source && one.document === document)
+      if (segment?.isIntact) this.#fault(segment, sequence, place, why)
+    }
+  }
+
+  /** With what its consumer itself has told of it. */
+  #explained(fault: AuditFault): AuditFault {
+    const { source, sequence = 0 } = fault
+    const lack = this.#lacks.find(
+      (one) => one.source === source && one.first <= sequence && sequence <= one.last,
+    )
+    if (lack === undefined || !fault.why.startsWith('is missing')) return fault
+    return { ...fault, why: `${fault.why}. It was told to be missing by ${lack.by}: ${lack.reason}` }
+  }
+
   /** V3. */
   #note(segment: Segment, { source, sequence, hash, heads }: Entry, place: string): void {
     let known = this.#known.get(source)
@@ -206,6 +252,7 @@ export class AuditTrail {
       this.#faults.splice(later === -1 ? this.#faults.length : later, 0, fault)
       segment.isIntact = false
     }
+    if (this.#isPart(segment, (other) => other.first.sequence < sequence)) return
     if (sequence === 1) {
       if (!/^0+$/.test(previoushash)) found(1, 'is not the beginning of a chain')
     } else if (this.#segments.some((other) => isContinuedBy(other, segment))) {
@@ -243,6 +290,7 @@ export class AuditTrail {
   #checkEnd(segment: Segment, agreed: number): void {
     if (this.#allows(segment, 'gaps')) return
     if (this.#segments.some((other) => isContinuedBy(segment, other))) return
+    if (this.#isPart(segment, (other) => other.last.sequence > segment.last.sequence)) return
     const { source, last, lastPlace } = segment
     const ends = [
       ...this.#heads
@@ -283,7 +331,15 @@ export class AuditTrail {
     }
   }
 
-  #allows(segment: Segment, allowance: Allowance): boolean {
+  /** Whether another file has more of what may stand in any order: then there is nothing at this end to check. */
+  #isPart(segment: Segment, hasMore: (other: Segment) => boolean): boolean {
+    if (!this.#allows(segment, 'late')) return false
+    return this.#segments.some(
+      (other) => other.kind === 'copy' && other.source === segment.source && hasMore(other),
+    )
+  }
+
+  #allows(segment: Pick<Segment, 'kind'>, allowance: Allowance): boolean {
     return segment.kind === 'copy' && this.#allowed.has(allowance)
   }
 

@@ -132,8 +132,8 @@ function primaryCode(error: unknown): number | undefined {
   return error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : undefined
 }
 
-/** SQLite's BUSY and LOCKED (https://sqlite.org/rescode.html). */
-function isBusy(error: unknown): boolean {
+/** Whether another process has a database to itself: SQLite's BUSY and LOCKED (https://sqlite.org/rescode.html). */
+export function isBusy(error: unknown): boolean {
   return [5, 6].includes(primaryCode(error) ?? 0)
 }
 

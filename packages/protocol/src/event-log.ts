@@ -19,8 +19,8 @@ export function decodeEvent(bytes: Uint8Array): AuditEvent | undefined {
 }
 
 /** The host whose agent is the source of an event; none for a coordinator's. */
-export function hostOf(event: AuditEvent): string | undefined {
-  return /^\/agents\/(.+)$/.exec(event.source)?.[1]
+export function hostOf({ source }: Pick<AuditEvent, 'source'>): string | undefined {
+  return /^\/agents\/(.+)$/.exec(source)?.[1]
 }
 
 export function selects(filter: EventFilter, event: AuditEvent): boolean {

@@ -12,6 +12,9 @@ export const limits = {
   servicesPerMessage: 64,
   /** Actions asked about in one `inquire`. */
   actionsPerMessage: 16,
+  /** Entries of an audit chain told again in one answer: so many, and of so many bytes as JSON. */
+  entriesPerMessage: 64,
+  entriesBytesPerMessage: 40 * 1024,
   /** A sentence for a person: a detail, a reason. Characters. */
   textChars: 500,
   /** Lines of output in one `progress`, and the length of each. */

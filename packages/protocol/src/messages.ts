@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { AuditHead, SourceHead } from './audit-event.ts'
+import { AuditEvent, AuditHead, SourceHead } from './audit-event.ts'
 import { HookPoint } from './definition.ts'
 import { limits } from './limits.ts'
 import { Id, Name, RunId, Sha256, StepTitle } from './names.ts'
@@ -113,6 +113,17 @@ export type Seal = z.infer<typeof Seal>
 /** Ends the waiting for an action as its deadline would: kill what it runs, then observe. */
 export const Abort = z.strictObject({ ...command, run: RunId, action: Id, grant: Grant })
 export type Abort = z.infer<typeof Abort>
+
+/**
+ * Asks for entries of the agent's audit chain again, which a consumer lacks: those after one number and up to another.
+ * Only reads the ledger; answered by an excerpt.
+ */
+export const Recall = z.strictObject({
+  ...command,
+  after: z.int().nonnegative(),
+  through: z.int().positive(),
+})
+export type Recall = z.infer<typeof Recall>
 
 /** Gives the host back. */
 export const Release = z.strictObject({ ...command, run: RunId, grant: Grant })
@@ -249,6 +260,16 @@ export const Result = z.strictObject({
 })
 export type Result = z.infer<typeof Result>
 
+/**
+ * Answers `recall`: the entries that were asked for as they stand in the ledger, from the first on and without a gap, as
+ * many as fit; none where the ledger has no such entry. Where its chain ends, `head` says.
+ */
+export const Excerpt = z.strictObject({
+  ...voice,
+  entries: z.array(AuditEvent).max(limits.entriesPerMessage),
+})
+export type Excerpt = z.infer<typeof Excerpt>
+
 /** Why an agent did not do what it was asked. */
 export const RefusalReason = z.enum([
   'claimed', // another run holds the host
@@ -269,7 +290,7 @@ export type RefusalReason = z.infer<typeof RefusalReason>
 /** A signed no. Of an `act` it is also a seal when `sealed`: no copy of the command will ever start. */
 export const Refusal = z.strictObject({
   ...voice,
-  refused: z.enum(['claim', 'observe', 'act', 'inquire', 'seal', 'abort', 'release']),
+  refused: z.enum(['claim', 'observe', 'act', 'inquire', 'seal', 'abort', 'recall', 'release']),
   reason: RefusalReason,
   detail: Text,
   action: Id.optional(),
@@ -288,9 +309,16 @@ export const commands = {
   inquire: Inquire,
   seal: Seal,
   abort: Abort,
+  recall: Recall,
   release: Release,
 } as const
-export const answers = { report: Report, progress: Progress, result: Result, refusal: Refusal } as const
+export const answers = {
+  report: Report,
+  progress: Progress,
+  result: Result,
+  refusal: Refusal,
+  excerpt: Excerpt,
+} as const
 
 type Typed<Schemas extends Record<string, z.ZodType>> = {
   [Type in keyof Schemas & string]: { readonly type: Type; readonly body: z.infer<Schemas[Type]> }

@@ -126,8 +126,12 @@ const saidMembers: ReadonlySet<string> = new Set([
   'command',
 ])
 
-/** An answer of an agent, with what was said in it redacted; why it refuses is a word of ours. */
+/**
+ * An answer of an agent, with what was said in it redacted; why it refuses is a word of ours. Entries of its chain were
+ * redacted before they were hashed, and stay what was hashed.
+ */
 export function redactAnswer(answer: Answer, redactor: Redactor): Answer {
+  if (answer.type === 'excerpt') return answer
   const redacted = redactor.redactAll(answer)
   if (answer.type !== 'refusal' || redacted.type !== 'refusal') return redacted
   return { ...redacted, body: { ...redacted.body, reason: answer.body.reason } }

@@ -30,6 +30,10 @@ export interface Entry {
   readonly previoushash: string
   readonly hash: string
   readonly heads: readonly ToldHead[]
+  /** Entries that a consumer lacks, where the entry tells of that. */
+  readonly lack:
+    | { readonly source: string; readonly first: number; readonly last: number; readonly reason: string }
+    | undefined
 }
 
 export type ReadEntry =
@@ -46,6 +50,11 @@ const Chained = z.looseObject({
   data: z.looseObject({
     heads: z.array(z.looseObject({ source: z.string(), sequence: z.int(), hash: Hash })).optional(),
   }),
+})
+
+const Lack = z.looseObject({
+  type: z.literal('filo.trail.missing'),
+  data: z.looseObject({ source: z.string(), first: z.int(), last: z.int(), reason: z.string() }),
 })
 
 /** Reads an entry and checks what it says of itself: its spelling, its members, its hash. Never throws. */
@@ -71,7 +80,8 @@ export function readEntry({ text, key, hash: besideIt }: StoredEntry): ReadEntry
     return bad(`is not there: number ${sequence} of ${source} stands in its place`)
   }
   if (besideIt !== undefined && besideIt !== hash) return bad('has another hash than stands beside it')
-  return { kind: 'entry', entry: { source, sequence, previoushash, hash, heads: data.heads ?? [] } }
+  const lack = Lack.safeParse(value).data?.data
+  return { kind: 'entry', entry: { source, sequence, previoushash, hash, heads: data.heads ?? [], lack } }
 }
 
 /** RFC 8785: members in the order of their names' UTF-16 code units, numbers and strings as ECMAScript writes them. */

@@ -233,14 +233,7 @@ export class Operator {
 }
 
 function openJournal(process: Process, root: string, dice: Dice): Journal {
-  const dir = {
-    root,
-    accounts: '',
-    keys: root,
-    locks: `${root}/locks`,
-    journal: `${root}/journal.db`,
-    host: () => root,
-  }
+  const dir = { locks: `${root}/locks`, journal: `${root}/journal.db` }
   return Journal.open(dir, process.clock, () => dice.id())
 }
 

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import type { AuditDocument, StoredEntry } from '@filo/protocol'
+import { isBusy, type AuditDocument, type StoredEntry } from '@filo/protocol'
 import type { LoadedFleet } from './load-fleet.ts'
 
 // The files that hold audit events. They are read and never written, and not by the code that wrote them.
@@ -125,8 +125,7 @@ function open(path: string): number {
   }
 }
 
-/** SQLite's BUSY (https://sqlite.org/rescode.html): an agent has its ledger to itself. */
 function unreadable(path: string, cause: unknown): Unreadable {
-  const isLocked = cause instanceof Error && 'errcode' in cause && (Number(cause.errcode) & 0xff) === 5
-  return new Unreadable(path, cause instanceof Error ? cause.message : String(cause), { cause, isLocked })
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new Unreadable(path, why, { cause, isLocked: isBusy(cause) })
 }

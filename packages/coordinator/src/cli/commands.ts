@@ -72,7 +72,7 @@ function count(text: string): number {
   return Number(text)
 }
 
-const allowances: readonly Allowance[] = ['beginning', 'gaps', 'repeats']
+const allowances: readonly Allowance[] = ['beginning', 'gaps', 'late', 'repeats']
 
 function allowance(text: string, all: readonly Allowance[]): Allowance[] {
   const known = allowances.find((one) => one === text)

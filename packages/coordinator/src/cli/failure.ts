@@ -2,6 +2,7 @@ import {
   AddressInUse,
   BrokerUnavailable,
   DamagedDatabase,
+  isBusy,
   SecretsUnusable,
   systemClock,
 } from '@filo/protocol'
@@ -32,7 +33,7 @@ export function explainFailure(error: unknown): { readonly code: ExitCode; reado
     const words = `the state directory (--state, FILO_STATE) cannot be written, and what cannot be recorded is not done: ${cause.message}`
     return { code: exitCodes.internalError, words: `${words}\nMake room there, or put it right. ${ways}` }
   }
-  if (isLocked(cause)) {
+  if (isBusy(cause)) {
     const words = 'another filo process has had the journal locked for 10 s: it is frozen, or its disk is'
     return { code: exitCodes.inUse, words: `${words}. Find it with: ps -C node -o pid,stat,args\n${ways}` }
   }
@@ -43,11 +44,6 @@ export function explainFailure(error: unknown): { readonly code: ExitCode; reado
 /** SQLite's primary result codes READONLY, IOERR, FULL, CANTOPEN (https://sqlite.org/rescode.html); a file's errors. */
 const sqliteStorageCodes: ReadonlySet<unknown> = new Set([8, 10, 13, 14])
 const fileStorageCodes: ReadonlySet<unknown> = new Set(['ENOSPC', 'EROFS', 'EDQUOT', 'EIO'])
-
-/** BUSY: what the wait for another process's transaction ends with. */
-function isLocked(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && error.errcode === 5
-}
 
 function isStorageFailure(error: unknown): error is Error {
   if (!(error instanceof Error)) return false

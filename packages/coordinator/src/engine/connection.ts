@@ -4,7 +4,7 @@ import type { Fleet } from '../fleet/fleet.ts'
 import { brokerFor } from './accounts.ts'
 import type { Journal, RunOwner } from './journal.ts'
 import { readCoordinatorKeys, readHostKeys } from './keys.ts'
-import { Link } from './link.ts'
+import { Link, type LinkIdentity } from './link.ts'
 import { redactorOf } from './redactor.ts'
 import type { LocalAgents } from './local-agents.ts'
 import type { StateDir } from './state-dir.ts'
@@ -48,15 +48,13 @@ export interface Connection extends AsyncDisposable {
  * keys that are made for it; from there on nothing differs. Throws BrokerUnavailable, KeyError, HostInUse.
  */
 export async function connect(options: ConnectionOptions): Promise<Connection> {
-  const { fleet, dir, operator, journal } = options
-  const coordinator = randomUUID()
+  const { fleet, dir, operator } = options
   await using stack = new AsyncDisposableStack()
-  const { transport, keys, hosts } =
+  const { transport, ...keys } =
     fleet.broker === 'local'
       ? await openLocally(options, stack)
       : {
-          keys: readCoordinatorKeys(dir.keys),
-          hosts: readHostKeys(dir.keys, fleet.hosts.keys()),
+          ...fleetKeys(options),
           transport: stack.use(
             await openTransport(brokerFor(dir, fleet.broker, 'coordinator'), {
               name: `filo ${operator}`,
@@ -64,12 +62,33 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
             }),
           ),
         }
-  const audit = journal?.audit ?? null
-  const redactor = redactorOf(fleet)
-  const identity = { fleet: fleet.name, coordinator, operator, keys, audit, redactor, hosts }
-  const link = stack.use(await Link.open(transport, identity, systemClock, randomUUID))
+  const link = stack.use(await openLink(options, keys, transport))
   const disposal = stack.move()
   return { link, transport, [Symbol.asyncDispose]: () => disposal.disposeAsync() }
+}
+
+/** The keys of a fleet whose hosts have agents of their own. Throws KeyError. */
+export function fleetKeys({ fleet, dir }: Pick<ConnectionOptions, 'fleet' | 'dir'>): FleetKeys {
+  return { keys: readCoordinatorKeys(dir.keys), hosts: readHostKeys(dir.keys, fleet.hosts.keys()) }
+}
+
+type FleetKeys = Pick<LinkIdentity, 'keys' | 'hosts'>
+
+/** A line to the agents over a transport that is open already. Throws AddressInUse, BrokerUnavailable. */
+export function openLink(
+  { fleet, operator, journal }: Pick<ConnectionOptions, 'fleet' | 'operator' | 'journal'>,
+  keys: FleetKeys,
+  transport: Transport,
+): Promise<Link> {
+  const identity = {
+    ...keys,
+    fleet: fleet.name,
+    coordinator: randomUUID(),
+    operator,
+    audit: journal?.audit ?? null,
+    redactor: redactorOf(fleet),
+  }
+  return Link.open(transport, identity, systemClock, randomUUID)
 }
 
 /** Relays the journal's audit events for as long as it is not disposed; a local fleet has no event log. */

@@ -86,7 +86,12 @@ export class Journal implements Disposable {
   }
 
   /** Throws DamagedDatabase where a bit of it is not as it was written. */
-  static open(dir: StateDir, clock: Clock, newId: () => string, redactor = new Redactor()): Journal {
+  static open(
+    dir: Pick<StateDir, 'journal' | 'locks'>,
+    clock: Clock,
+    newId: () => string,
+    redactor = new Redactor(),
+  ): Journal {
     const db = Database.open(dir.journal, { schema, timeoutMs: 10_000 })
     db.transaction(() => {
       db.sql.prepare('insert or ignore into journal (only, id) values (1, ?)').run(newId())

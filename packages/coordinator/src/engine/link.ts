@@ -5,6 +5,7 @@ import {
   seal,
   unsealAnswer,
   type Answer,
+  type AuditEvent,
   type AuditLog,
   type Clock,
   type Command,
@@ -49,15 +50,25 @@ export type SilenceCause = 'nobody-there' | 'no-answer' | 'other-key' | 'no-key'
 export type Heard =
   | { readonly kind: 'report'; readonly report: Report; readonly askedAtMs: number }
   | { readonly kind: 'refusal'; readonly refusal: Refusal; readonly askedAtMs: number }
-  | {
-      readonly kind: 'silent'
-      readonly cause: SilenceCause
-      readonly reason: string
-      readonly askedAtMs: number
-    }
+  | Silence
+
+interface Silence {
+  readonly kind: 'silent'
+  readonly cause: SilenceCause
+  readonly reason: string
+  readonly askedAtMs: number
+}
+
+/** What came of asking for entries of an agent's chain. */
+export type Recalled =
+  | { readonly kind: 'entries'; readonly entries: readonly AuditEvent[] }
+  | { readonly kind: 'silent'; readonly reason: string }
+
+/** The one answer to a question. */
+type Reply = { readonly kind: 'answer'; readonly answer: Answer; readonly askedAtMs: number } | Silence
 
 /** What comes of an action over time: signs of life, and at last a result or a refusal. */
-export type ActAnswer = Exclude<Answer, { type: 'report' }>
+export type ActAnswer = Exclude<Answer, { type: 'report' | 'excerpt' }>
 
 type Addressed = 'fleet' | 'host' | 'coordinator' | 'operator' | 'nonce' | 'head'
 /** A command's own content: the link says from whom and to whom. */
@@ -65,6 +76,8 @@ export type Content<Type extends CommandType> = Unaddressed<Extract<Command, { t
 /** Of each form that a command may have. */
 type Unaddressed<Body> = Body extends unknown ? Omit<Body, Addressed> : never
 type Question = Exclude<CommandType, 'act'>
+/** Those that a report answers. */
+type Reported = Exclude<Question, 'recall'>
 
 /** Why an answer was dropped. */
 export type AnswerRejection = Unsealable | 'other-host' | 'other-coordinator' | 'unasked'
@@ -122,28 +135,50 @@ export class Link implements AsyncDisposable {
   }
 
   /** Asks a host and waits for its answer, `timeoutMs` at most. */
-  async ask<Type extends Question>(
+  async ask<Type extends Reported>(
     host: string,
     type: Type,
     content: Content<Type>,
     timeoutMs: number,
   ): Promise<Heard> {
+    const reply = await this.#ask(host, type, content, timeoutMs, ['report', 'refusal'])
+    if (reply.kind === 'silent') return reply
+    const { answer, askedAtMs } = reply
+    return answer.type === 'report'
+      ? { kind: 'report', report: answer.body, askedAtMs }
+      : { kind: 'refusal', refusal: answer.body as Refusal, askedAtMs }
+  }
+
+  /** Asks a host for entries of its agent's audit chain and waits for its answer, `timeoutMs` at most. */
+  async recall(host: string, content: Content<'recall'>, timeoutMs: number): Promise<Recalled> {
+    const reply = await this.#ask(host, 'recall', content, timeoutMs, ['excerpt', 'refusal'])
+    if (reply.kind === 'silent') return reply
+    const { answer } = reply
+    if (answer.type === 'excerpt') return { kind: 'entries', entries: answer.body.entries }
+    return { kind: 'silent', reason: (answer.body as Refusal).detail }
+  }
+
+  async #ask<Type extends Question>(
+    host: string,
+    type: Type,
+    content: Content<Type>,
+    timeoutMs: number,
+    expected: readonly Answer['type'][],
+  ): Promise<Reply> {
     const askedAtMs = this.#clock.sinceBoot()
     if (!this.identity.hosts.has(host)) {
       const reason = `no key of ${host} has been accepted here: filo enroll ${host}`
       return { kind: 'silent', cause: 'no-key', reason, askedAtMs }
     }
     const { bytes, hash } = this.#seal(host, type, content)
-    const answered = Promise.withResolvers<Heard>()
+    const answered = Promise.withResolvers<Reply>()
     const waiting = new AbortController()
     this.#expected.set(hash, {
       host,
       isOnce: true,
       isForged: false,
       take: (answer) => {
-        if (answer.type === 'report') answered.resolve({ kind: 'report', report: answer.body, askedAtMs })
-        else if (answer.type === 'refusal')
-          answered.resolve({ kind: 'refusal', refusal: answer.body, askedAtMs })
+        if (expected.includes(answer.type)) answered.resolve({ kind: 'answer', answer, askedAtMs })
       },
     })
     const silent = (cause: SilenceCause, reason: string): void =>
@@ -188,7 +223,7 @@ export class Link implements AsyncDisposable {
       isOnce: false,
       isForged: false,
       take: (answer) => {
-        if (answer.type !== 'report') onAnswer(answer)
+        if (answer.type !== 'report' && answer.type !== 'excerpt') onAnswer(answer)
       },
     })
     await this.#transport.send({ agent: host }, bytes)

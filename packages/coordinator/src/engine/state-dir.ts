@@ -11,6 +11,8 @@ export interface StateDir {
   readonly accounts: string
   /** Locks of runs that are being carried out. */
   readonly locks: string
+  /** How far a consumer of audit events is. */
+  consumer(name: string): string
   /** With `broker: local`: the state of each host's agent. */
   host(host: string): string
 }
@@ -28,13 +30,15 @@ export function openStateDir(
   const root = join(base ?? environment['FILO_STATE'] ?? join(home, 'filo'), fleet)
   const locks = join(root, 'locks')
   const keys = join(root, 'keys')
-  for (const dir of [root, locks, keys]) mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const consumers = join(root, 'consumers')
+  for (const dir of [root, locks, keys, consumers]) mkdirSync(dir, { recursive: true, mode: 0o700 })
   return {
     root,
     journal: join(root, 'journal.db'),
     keys,
     accounts: join(root, 'accounts.json'),
     locks,
+    consumer: (name) => join(consumers, `${encodeURIComponent(name)}.db`),
     host: (host) => join(root, 'hosts', host),
   }
 }
