@@ -6,6 +6,7 @@ import type { AuditEvent } from '@filo/protocol'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { startBroker, type Broker } from './support/broker.ts'
 import { openFleet } from './support/fleet.ts'
+import { freePort } from './support/free-port.ts'
 import { until } from './support/until.ts'
 
 let broker: Broker
@@ -42,6 +43,24 @@ test('events of one service go to a file, and go on where they left off', async 
   second.signal('SIGINT')
   expect(await second.ended).toMatchObject({ code: 0 })
   expect(new Set(events(path).map((event) => event.subject))).toEqual(new Set(['app@app-host']))
+})
+
+test('who follows into a webhook that is down can be ended, and what it did not take comes to whoever is next', async () => {
+  await using fleet = await openFleet(broker.url, { db: {} })
+  const argv = (to: string): string[] => ['audit', 'follow', '--consumer', 'hook', '--to', to]
+  await using hook = fleet.start(argv(`http://127.0.0.1:${await freePort()}/`))
+  await hook.untilSays(/following as "hook"/)
+  await fleet.filo('start', '--yes')
+  await hook.untilSays(/takes no events; they wait/)
+  hook.signal('SIGINT')
+  expect(await hook.ended).toMatchObject({ code: 0 })
+  const path = join(fleet.path, 'audit.jsonl')
+  await using next = fleet.start(argv(path))
+  await next.untilSays(/following as "hook"/)
+  const numbers = (): number[] =>
+    events(path).flatMap(({ source, sequence }) => (source === '/agents/db-host' ? [sequence] : []))
+  await until('all that the agent has written', () => numbers().length >= 4, { timeoutMs: 60_000 })
+  expect(numbers().slice(0, 4)).toEqual([1, 2, 3, 4])
 })
 
 test('the example of a consumer prints what went wrong, with its reason', async () => {
