@@ -99,9 +99,9 @@ export async function startNats(settings: readonly string[] = []): Promise<Nats>
 }
 
 /** A NATS server speaks first: its INFO. */
-function greets(port: number): Promise<boolean> {
+export function greets(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = connect(port, host)
     const answer = (is: boolean): void => {
       socket.destroy()
       resolve(is)

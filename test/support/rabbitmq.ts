@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
 import type { Broker } from './broker.ts'
 import { findProgram, requireProgram } from './packages.ts'
-import { startRabbitmqContainer, dockerAnswers } from './rabbitmq-container.ts'
+import { dockerAnswers } from './container.ts'
+import { startRabbitmqContainer } from './rabbitmq-container.ts'
 import { startRabbitmqNode } from './rabbitmq-node.ts'
 
 /** A RabbitMQ of a test's own, on loopback and on a port of its own; gone when disposed, with all it wrote. */
@@ -17,12 +18,17 @@ export interface Rabbitmq extends Broker {
  * where a Docker daemon answers. Else it throws: a test that needs a broker fails without one, and is never skipped.
  */
 export async function startRabbitmq(): Promise<Rabbitmq> {
-  const here = findServer()
-  if (here !== undefined) return startRabbitmqNode(here)
   const canInstall = process.getuid?.() === 0 && findProgram('apt-get') !== undefined
-  if (!canInstall && (await dockerAnswers())) return startRabbitmqContainer()
+  if (findServer() === undefined && !canInstall && (await dockerAnswers())) return startRabbitmqContainer()
+  return startRabbitmqNode(await requireRabbitmq())
+}
+
+/** The path of the server's program, which is installed where there is none and root can. */
+export async function requireRabbitmq(): Promise<string> {
+  const here = findServer()
+  if (here !== undefined) return here
   const installed = await requireProgram('rabbitmq-server', 'rabbitmq-server')
-  return startRabbitmqNode(findServer() ?? installed)
+  return findServer() ?? installed
 }
 
 /** The server's own script rather than Debian's wrapper in /usr/sbin: that one changes user, and with it HOME. */
