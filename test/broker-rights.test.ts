@@ -105,6 +105,7 @@ const amqpAttempts: Record<string, readonly Attempt[]> = {
     ['empty it', (channel) => channel.purgeQueue(other)],
     ['delete it', (channel) => channel.deleteQueue(other)],
     ['make one for another host', (channel) => channel.assertQueue('filo.agent.mail-host')],
+    ['make one beside it', (channel) => channel.assertQueue(`${other}:beside`)],
     ['make any other queue', (channel) => channel.assertQueue('mine')],
     [
       'have the commands to another host copied to itself',

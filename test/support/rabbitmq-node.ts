@@ -13,6 +13,8 @@ const run = promisify(execFile)
 
 /** A node takes four seconds on an idle machine; several tests may start theirs at once. */
 const bootTimeoutMs = 90_000
+/** Three that start at once wait for each other. */
+const clusterBootTimeoutMs = 240_000
 const stopTimeoutMs = 20_000
 
 /** Where a node serves. */
@@ -30,46 +32,134 @@ async function onLoopback(): Promise<Place> {
   return { address, port, prefix: [], answers: () => speaksAmqp(address, port) }
 }
 
+/** How nodes find and trust each other: an epmd (Erlang's port mapper, epmd(1)) on a port of its own, and a cookie. */
+interface Acquaintance extends AsyncDisposable {
+  readonly epmdPort: number
+  readonly cookie: string
+}
+
 /**
  * Runs the machine's RabbitMQ as a child of this process. Everything that nodes of one machine share by default
- * is its own: cookie, name, epmd (Erlang's port mapper, epmd(1)), ports, data, configuration and logs.
+ * is its own: cookie, name, epmd, ports, data, configuration and logs.
  */
 export async function startRabbitmqNode(server: string, at?: Place): Promise<Rabbitmq> {
   const place = at ?? (await onLoopback())
+  const acquaintance = await startEpmd(place.prefix)
+  try {
+    const node = await startNode(server, place, acquaintance)
+    return {
+      ...node,
+      async [Symbol.asyncDispose]() {
+        await node[Symbol.asyncDispose]()
+        await acquaintance[Symbol.asyncDispose]()
+      },
+    }
+  } catch (error) {
+    await acquaintance[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** Runs as many nodes, which are one cluster. It takes twice as long as one node. */
+export async function startRabbitmqNodes(
+  server: string,
+  count: number,
+): Promise<readonly Rabbitmq[] & AsyncDisposable> {
+  await using stack = new AsyncDisposableStack()
+  const acquaintance = stack.use(await startEpmd([]))
+  const places: Place[] = []
+  for (let at = 0; at < count; at += 1) places.push(await onLoopback())
+  const settings = [
+    'cluster_formation.peer_discovery_backend = classic_config',
+    ...places.map(({ port }, at) => `cluster_formation.classic_config.nodes.${at + 1} = ${nodeAt(port)}`),
+    // As its documentation advises for three nodes.
+    'cluster_partition_handling = pause_minority',
+  ]
+  const starting = places.map(async (place) => {
+    const node = await startNode(server, place, acquaintance, { settings, timeoutMs: clusterBootTimeoutMs })
+    return stack.use(node)
+  })
+  const started = await Promise.allSettled(starting)
+  for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason
+  const nodes = await Promise.all(starting)
+  await until(
+    'the nodes to be one cluster',
+    async () => {
+      const status = await nodes[0]!.ctl('cluster_status', '--formatter', 'json')
+      const { running_nodes: running } = JSON.parse(status) as { running_nodes: string[] }
+      return running.length === count
+    },
+    { timeoutMs: bootTimeoutMs, intervalMs: 100 },
+  )
+  const disposal = stack.move()
+  return Object.assign(nodes, { [Symbol.asyncDispose]: () => disposal.disposeAsync() })
+}
+
+async function startEpmd(prefix: readonly string[]): Promise<Acquaintance> {
+  const epmdPort = await freePort()
+  const [program, ...args] = [...prefix, 'epmd', '-port', String(epmdPort)]
+  const epmd = spawn(program, args, {
+    env: { PATH: systemPath(), ERL_EPMD_ADDRESS: '127.0.0.1' },
+    stdio: 'ignore',
+  })
+  const leaveNothing = (): void => void epmd.kill('SIGKILL')
+  process.once('exit', leaveNothing)
+  return {
+    epmdPort,
+    cookie: `FILO${epmdPort}`,
+    async [Symbol.asyncDispose]() {
+      process.off('exit', leaveNothing)
+      if (hasEnded(epmd)) return
+      const ended = once(epmd, 'exit')
+      epmd.kill('SIGKILL')
+      await ended
+    },
+  }
+}
+
+function nodeAt(port: number): string {
+  return `filo-${port}@localhost`
+}
+
+/** @param more its `settings` are lines of rabbitmq.conf; within `timeoutMs` it must serve. */
+async function startNode(
+  server: string,
+  place: Place,
+  acquaintance: Acquaintance,
+  { settings = [], timeoutMs = bootTimeoutMs }: { settings?: readonly string[]; timeoutMs?: number } = {},
+): Promise<Rabbitmq> {
   const { address, port, prefix } = place
   const dir = tempDir()
-  const [distribution, epmdPort] = [await freePort(), await freePort()]
-  const node = `filo-${port}@localhost`
-  const env = makeHome(dir.path, { node, address, port, distribution, epmdPort })
-  const launch = (program: string, ...args: readonly string[]): ChildProcess => {
-    const [first, ...rest] = [...prefix, program, ...args]
-    return spawn(first!, rest, { env, stdio: 'ignore', cwd: dir.path })
-  }
-  const epmd = launch('epmd', '-port', String(epmdPort))
+  const distribution = await freePort()
+  const node = nodeAt(port)
+  const env = makeHome(dir.path, { node, address, port, distribution, ...acquaintance }, settings)
   let broker: ChildProcess | undefined
 
   /** For a process that ends without disposing: an uncaught error, or a runner that was told to stop. */
   const leaveNothing = (): void => {
-    for (const child of [broker, epmd]) child?.kill('SIGKILL')
+    broker?.kill('SIGKILL')
     dir[Symbol.dispose]()
   }
   process.once('exit', leaveNothing)
 
   const boot = async (): Promise<void> => {
-    broker = launch(server)
+    const [program, ...args] = [...prefix, server]
+    broker = spawn(program, args, { env, stdio: 'ignore', cwd: dir.path })
     await until(
       `RabbitMQ to serve AMQP on ${address}:${port}`,
       async () => {
         if (hasEnded(broker)) throw new Error(`RabbitMQ ended while it started:\n${readLogs(dir.path)}`)
         return place.answers()
       },
-      { timeoutMs: bootTimeoutMs, intervalMs: 50 },
+      { timeoutMs, intervalMs: 50 },
     )
   }
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (broker === undefined || hasEnded(broker)) return
     const ended = once(broker, 'exit')
     broker.kill(signal)
+    // A frozen one cannot hear of it.
+    broker.kill('SIGCONT')
     const late = setTimeout(() => broker?.kill('SIGKILL'), stopTimeoutMs)
     await ended
     clearTimeout(late)
@@ -77,11 +167,6 @@ export async function startRabbitmqNode(server: string, at?: Place): Promise<Rab
   const dispose = async (): Promise<void> => {
     process.off('exit', leaveNothing)
     await end('SIGKILL')
-    if (!hasEnded(epmd)) {
-      const ended = once(epmd, 'exit')
-      epmd.kill('SIGKILL')
-      await ended
-    }
     dir[Symbol.dispose]()
   }
 
@@ -109,7 +194,7 @@ export async function startRabbitmqNode(server: string, at?: Place): Promise<Rab
     },
     async ctl(...args) {
       const [program, ...rest] = [...prefix, join(dirname(server), 'rabbitmqctl'), '-q', ...args]
-      const { stdout } = await run(program!, rest, { env })
+      const { stdout } = await run(program!, rest, { env, cwd: dir.path })
       return stdout
     },
     [Symbol.asyncDispose]: dispose,
@@ -118,10 +203,16 @@ export async function startRabbitmqNode(server: string, at?: Place): Promise<Rab
 
 function makeHome(
   home: string,
-  at: { node: string; address: string; port: number; distribution: number; epmdPort: number },
+  at: Omit<Acquaintance, typeof Symbol.asyncDispose> & {
+    readonly node: string
+    readonly address: string
+    readonly port: number
+    readonly distribution: number
+  },
+  more: readonly string[],
 ): NodeJS.ProcessEnv {
   for (const name of ['data', 'log', 'generated']) mkdirSync(join(home, name))
-  writeFileSync(join(home, '.erlang.cookie'), `FILO${at.port}`, { mode: 0o400 })
+  writeFileSync(join(home, '.erlang.cookie'), at.cookie, { mode: 0o400 })
   writeFileSync(join(home, 'enabled_plugins'), '[].\n')
   const settings = [
     `listeners.tcp.1 = ${at.address}:${at.port}`,
@@ -130,10 +221,11 @@ function makeHome(
     'log.console = false',
     'vm_memory_high_watermark.absolute = 512MiB',
     'disk_free_limit.absolute = 50MB',
+    ...more,
   ]
   writeFileSync(join(home, 'rabbitmq.conf'), `${settings.join('\n')}\n`)
   return {
-    PATH: `${process.env['PATH'] ?? ''}:/usr/bin:/bin`,
+    PATH: systemPath(),
     HOME: home,
     LANG: 'C.UTF-8',
     ERL_EPMD_PORT: String(at.epmdPort),
@@ -153,8 +245,14 @@ function makeHome(
     RABBITMQ_ALLOW_INPUT: '1',
     RABBITMQ_SERVER_START_ARGS: '-noinput',
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
-      '+sbwt none +sbwtdcpu none +sbwtdio none +S 2:2 -kernel inet_dist_use_interface {127,0,0,1}',
+      '+sbwt none +sbwtdcpu none +sbwtdio none +S 2:2 -kernel inet_dist_use_interface {127,0,0,1} ' +
+      // A node that is frozen keeps the others of its cluster from changing any queue, by default for a minute.
+      '-kernel net_ticktime 12',
   }
+}
+
+function systemPath(): string {
+  return `${process.env['PATH'] ?? ''}:/usr/bin:/bin`
 }
 
 function hasEnded(child: ChildProcess | undefined): boolean {

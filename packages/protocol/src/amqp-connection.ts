@@ -19,7 +19,7 @@ const firstDelayMs = 100
 const longestDelayMs = 5000
 
 export interface ConnectionSettings {
-  /** Tried in turn. */
+  /** Tried in turn, the one that was lost last. */
   readonly urls: readonly AmqpUrl[]
   /** Shown in the broker's list of connections. */
   readonly name: string
@@ -55,6 +55,8 @@ export class LastingConnection<Session> implements AsyncDisposable {
   #current: Session | undefined
   #link: Link | undefined
   #lastReason = ''
+  /** Where in the list the next attempt begins. */
+  #next = 0
   #kept: Promise<void> = Promise.resolve()
 
   private constructor(
@@ -145,9 +147,14 @@ export class LastingConnection<Session> implements AsyncDisposable {
 
   async #connect(): Promise<Link> {
     const failures: string[] = []
-    for (const url of this.#settings.urls) {
+    const { urls } = this.#settings
+    // One that was lost may be frozen, and then takes its time to say nothing.
+    const inTurn = [...urls.slice(this.#next), ...urls.slice(0, this.#next)]
+    for (const url of inTurn) {
       try {
-        return await this.#connectTo(url)
+        const link = await this.#connectTo(url)
+        this.#next = urls.indexOf(url) + 1
+        return link
       } catch (error) {
         failures.push(`${url.shown}: ${explain(error)}`)
       }

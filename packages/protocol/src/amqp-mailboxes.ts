@@ -1,13 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { LastingConnection, type ConnectionSettings } from './amqp-connection.ts'
-import { ReceivingSession } from './amqp-receiving-session.ts'
+import { ReceivingSession, type ClaimOutcome } from './amqp-receiving-session.ts'
+import { queueBeside, queueOf } from './amqp-topology.ts'
 import { AddressInUse, BrokerUnavailable } from './errors.ts'
 import { limits } from './limits.ts'
 import { addressName, type Address, type Mailbox, type TransportStatus } from './transport.ts'
 import { aborted, briefly } from './waiting.ts'
 
-/** Between two attempts at an address that another connection holds. */
+/** Between two attempts at an address that another connection holds; and while we receive beside it. */
 const retryMs = 500
+const retryBesideMs = 5000
 
 /** The connection that receives: every mailbox of the process shares it, and one channel of it. */
 export class AmqpMailboxes implements AsyncDisposable {
@@ -48,7 +50,8 @@ export class AmqpMailboxes implements AsyncDisposable {
         throw new AddressInUse(`${name} is in use: something in this process already receives there`)
       }
     }
-    const mailbox = new AmqpMailbox(address, this.#connection, {
+    const besideAfterMs = 2 * this.#settings.heartbeatSeconds * 1000
+    const mailbox = new AmqpMailbox(address, this.#connection, besideAfterMs, {
       take: (content) => {
         if (content.length > limits.messageBytes) this.#oversized++
         else receive(content)
@@ -61,7 +64,7 @@ export class AmqpMailboxes implements AsyncDisposable {
     // held by a ghost of this very process, or of the one that it replaces.
     const patienceMs = 4 * this.#settings.heartbeatSeconds * 1000
     try {
-      await mailbox.claim(patienceMs)
+      await mailbox.open(patienceMs)
     } catch (error) {
       await mailbox[Symbol.asyncDispose]()
       throw error
@@ -83,24 +86,45 @@ interface MailboxOwner {
   onClosed(): void
 }
 
+/** A second queue of an address, and the connection that has it. */
+interface Beside {
+  readonly session: ReceivingSession
+  readonly queue: string
+}
+
+/**
+ * Receives in one exclusive queue, whose name says whose it is. After the loss of its connection that queue may be held by
+ * what is left of ourselves: the broker does not know yet that the connection is broken; or the node of a cluster on which the
+ * queue was is frozen or dead, and RabbitMQ from 4.2 on keeps it in its books until that node is back or taken out of the
+ * cluster. So who has owned the address once receives beside it when it is held for long, and takes it again when it can.
+ */
 class AmqpMailbox implements Mailbox {
   readonly address: Address
+  readonly #queue: string
   readonly #connection: LastingConnection<ReceivingSession>
+  readonly #besideAfterMs: number
   readonly #owner: MailboxOwner
   readonly #closing = new AbortController()
 
-  constructor(address: Address, connection: LastingConnection<ReceivingSession>, owner: MailboxOwner) {
+  constructor(
+    address: Address,
+    connection: LastingConnection<ReceivingSession>,
+    besideAfterMs: number,
+    owner: MailboxOwner,
+  ) {
     this.address = address
+    this.#queue = queueOf(address)
     this.#connection = connection
+    this.#besideAfterMs = besideAfterMs
     this.#owner = owner
   }
 
   /** Takes the address, and from then on keeps it. Throws AddressInUse, BrokerUnavailable. */
-  async claim(patienceMs: number): Promise<void> {
+  async open(patienceMs: number): Promise<void> {
     const deadline = performance.now() + patienceMs
     for (;;) {
       const session = await this.#connection.session(Math.max(0, deadline - performance.now()))
-      const outcome = await session.claim(this.address, this.#take)
+      const outcome = await this.#claim(session, this.#queue)
       if (outcome.kind === 'ours') return void this.#keep(session)
       if (outcome.kind === 'refused') {
         throw new BrokerUnavailable(`the broker refuses the mailbox ${this.#name}: ${outcome.reason}`)
@@ -111,7 +135,7 @@ class AmqpMailbox implements Mailbox {
             'is this already running somewhere, here or on another machine?',
         )
       }
-      await this.#pause()
+      await this.#pause(retryMs)
     }
   }
 
@@ -125,7 +149,7 @@ class AmqpMailbox implements Mailbox {
     if (this.#closing.signal.aborted) return
     this.close()
     const session = this.#connection.current
-    if (session !== undefined) await briefly(session.release(this.address))
+    if (session !== undefined) await briefly(session.release(this.#queue))
   }
 
   get #name(): string {
@@ -143,25 +167,43 @@ class AmqpMailbox implements Mailbox {
   }
 
   async #reclaim(): Promise<ReceivingSession | undefined> {
-    let told = false
+    let heldSinceMs: number | undefined
+    let beside: Beside | undefined
     while (!this.#closing.signal.aborted) {
       const session = await this.#connection.session(retryMs).catch(() => undefined)
-      const outcome = await session?.claim(this.address, this.#take)
-      if (outcome?.kind === 'ours') {
+      const outcome = session && (await this.#claim(session, this.#queue))
+      if (session !== undefined && outcome?.kind === 'ours') {
+        if (beside?.session === session) await session.release(beside.queue)
         if (!this.#closing.signal.aborted) return session
-        await session?.release(this.address)
+        await session.release(this.#queue)
       }
-      if ((outcome?.kind === 'held' || outcome?.kind === 'refused') && !told) {
+      if ((outcome?.kind === 'held' || outcome?.kind === 'refused') && heldSinceMs === undefined) {
         this.#owner.report({ kind: 'displaced', address: this.address, reason: outcome.reason })
-        told = true
+        heldSinceMs = performance.now()
       }
-      await this.#pause()
+      if (session !== undefined && outcome?.kind === 'held') {
+        const isLong = performance.now() - heldSinceMs! >= this.#besideAfterMs
+        if (isLong && beside?.session !== session) beside = await this.#receiveBeside(session)
+      }
+      if (beside === undefined || beside.session !== session) await this.#pause(retryMs)
+      else await Promise.race([beside.session.lost, this.#pause(retryBesideMs)])
     }
+    if (beside !== undefined) await briefly(beside.session.release(beside.queue))
     return undefined
   }
 
-  async #pause(): Promise<void> {
-    await delay(retryMs, undefined, { signal: this.#closing.signal }).catch(() => {})
+  async #receiveBeside(session: ReceivingSession): Promise<Beside | undefined> {
+    const queue = queueBeside(this.address)
+    const outcome = await this.#claim(session, queue)
+    return outcome.kind === 'ours' ? { session, queue } : undefined
+  }
+
+  #claim(session: ReceivingSession, queue: string): Promise<ClaimOutcome> {
+    return session.claim(this.address, queue, this.#take)
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.#closing.signal }).catch(() => {})
   }
 
   /** In a turn of its own: what throws in a receiver is a bug, and must not end up as an error of the channel. */

@@ -41,21 +41,21 @@ export class ReceivingSession {
     return new ReceivingSession(link, consuming)
   }
 
-  claim(address: Address, take: (content: Uint8Array) => void): Promise<ClaimOutcome> {
-    const claiming = this.#turn.then(() => this.#claim(address, take))
+  /** Receives what is sent to the address in this queue. */
+  claim(address: Address, queue: string, take: (content: Uint8Array) => void): Promise<ClaimOutcome> {
+    const claiming = this.#turn.then(() => this.#claim(address, queue, take))
     this.#turn = claiming
     return claiming
   }
 
-  /** Whoever sends there from now on is told that nobody is there. */
-  release(address: Address): Promise<void> {
-    const releasing = this.#turn.then(() => this.#release(address))
+  /** Nothing arrives in this queue any more. */
+  release(queue: string): Promise<void> {
+    const releasing = this.#turn.then(() => this.#release(queue))
     this.#turn = releasing
     return releasing
   }
 
-  async #claim(address: Address, take: (content: Uint8Array) => void): Promise<ClaimOutcome> {
-    const queue = queueOf(address)
+  async #claim(address: Address, queue: string, take: (content: Uint8Array) => void): Promise<ClaimOutcome> {
     try {
       this.#declaring ??= await openDeclaring(this.#link.model, () => (this.#declaring = undefined))
       await this.#declaring.assertQueue(queue, {
@@ -63,7 +63,7 @@ export class ReceivingSession {
         durable: false,
         arguments: { 'x-max-length-bytes': limits.mailboxQueueBytes, 'x-overflow': 'reject-publish' },
       })
-      await this.#declaring.bindQueue(queue, exchangeOf(address), queue)
+      await this.#declaring.bindQueue(queue, exchangeOf(address), queueOf(address))
       await this.#consuming.consume(queue, (message) => this.#onMessage(message, take), {
         consumerTag: queue,
       })
@@ -73,10 +73,10 @@ export class ReceivingSession {
     }
   }
 
-  async #release(address: Address): Promise<void> {
+  async #release(queue: string): Promise<void> {
     try {
-      await this.#consuming.cancel(queueOf(address))
-      await this.#consuming.deleteQueue(queueOf(address))
+      await this.#consuming.cancel(queue)
+      await this.#consuming.deleteQueue(queue)
     } catch {
       // The connection is gone, and the queue with it.
     }

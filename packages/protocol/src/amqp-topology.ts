@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Channel, ChannelModel } from 'amqplib'
 import type { AuditEvent } from './audit-event.ts'
 import { addressName, type Address, type EventFilter } from './transport.ts'
@@ -51,6 +52,11 @@ export function exchangeOf(address: Address): string {
 /** The name of a mailbox's queue, and the key it is bound by. */
 export function queueOf(address: Address): string {
   return `filo.${addressName(address)}`
+}
+
+/** A queue beside that one, bound by the same key, of a name that nobody else has. No name of a host has a colon in it. */
+export function queueBeside(address: Address): string {
+  return `${queueOf(address)}:${randomUUID()}`
 }
 
 export function eventQueueOf(consumer: string): string {

@@ -32,7 +32,7 @@ export async function openAmqp(
   urls: readonly string[],
   { name, willReceive, heartbeatSeconds = 10, confirmTimeoutMs = 10_000 }: TransportOptions,
 ): Promise<AmqpTransport> {
-  const settings = { urls: urls.map(parseAmqpUrl), name, heartbeatSeconds }
+  const settings = { urls: shuffled(urls.map(parseAmqpUrl)), name, heartbeatSeconds }
   const statuses = new StatusReports()
   const mailboxes = willReceive && AmqpMailboxes.open(settings, statuses.reporter().report)
   const opened = mailboxes?.catch(() => undefined) // told to whoever opens a mailbox
@@ -43,6 +43,12 @@ export async function openAmqp(
     await (await opened)?.[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** Once for each process: all of its connections are to one node of a cluster, and a fleet's are to all of them. */
+function shuffled<Url>(urls: readonly Url[]): Url[] {
+  const thrown = urls.map((url) => ({ url, order: Math.random() }))
+  return thrown.toSorted((one, other) => one.order - other.order).map(({ url }) => url)
 }
 
 export class AmqpTransport implements Transport {

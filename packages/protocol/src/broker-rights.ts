@@ -35,13 +35,15 @@ export function amqpRightsOf(party: Party): AmqpRights {
       topics: [{ exchange: events, write: '^coordinators\\.', read: '.*' }],
     }
   }
-  const queue = just(queueOf(party))
+  const key = just(queueOf(party))
+  // Beside the one that bears its name, an agent makes others where that is held by what is left of itself.
+  const queues = `${key}(:.+)?`
   return {
-    configure: anyOf(queue),
-    write: anyOf(queue, just(coordinators), just(events)),
-    read: anyOf(queue, just(agents)),
+    configure: anyOf(queues),
+    write: anyOf(queues, just(coordinators), just(events)),
+    read: anyOf(queues, just(agents)),
     topics: [
-      { exchange: agents, write: nothing, read: anyOf(queue) },
+      { exchange: agents, write: nothing, read: anyOf(key) },
       { exchange: events, write: `^agents\\.${just(asWord(party.agent))}\\.`, read: nothing },
     ],
   }

@@ -79,8 +79,8 @@ export class NatsLink implements AsyncDisposable {
         name,
         inboxPrefix: inboxPrefix(name),
         timeout: connectTimeoutMs,
-        // In the order of the list, and without end: a wrong password may be mended while this runs.
-        noRandomize: true,
+        // In an order thrown by dice, so that a fleet is not all on one server of a cluster. And without end: a wrong
+        // password may be mended while this runs.
         maxReconnectAttempts: -1,
         ignoreAuthErrorAbort: true,
         reconnectTimeWait: reconnectWaitMs / 2,

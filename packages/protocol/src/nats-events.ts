@@ -27,6 +27,8 @@ const pullMs = 10_000
 const heartbeatMs = 1000
 const apiTimeoutMs = 5000
 const streamInUse = 10058
+/** Fewer servers than replicas, as far as the cluster sees them now. */
+const noPeers = 10005
 const consumerExists = 10148
 /** An owner that does not answer for this long is gone. */
 const patienceMs = 3000
@@ -43,13 +45,22 @@ export interface NatsConsumer {
 export async function ensureEventStream(link: NatsLink): Promise<JetStreamManager> {
   const manager = await jetstreamManager(link.connection, { checkAPI: false, timeout: apiTimeoutMs })
   // A cluster of three survives the loss of one; a single server knows of no cluster.
-  const clustered = link.connection.info?.cluster !== undefined
-  try {
-    await manager.streams.add(eventStreamConfig(clustered ? 3 : 1))
-  } catch (error) {
-    if (!(error instanceof JetStreamApiError) || error.code !== streamInUse) throw error
-  }
+  const isCluster = link.connection.info?.cluster !== undefined
+  // A cluster that is smaller, or that has lost one before there was a stream, says so; a client cannot count its servers.
+  if (!isCluster || !(await isMade(manager, 3))) await isMade(manager, 1)
   return manager
+}
+
+/** Whether there is a stream now, with so many replicas or as it was before; false where there are too few servers. */
+async function isMade(manager: JetStreamManager, replicas: number): Promise<boolean> {
+  try {
+    await manager.streams.add(eventStreamConfig(replicas))
+    return true
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === streamInUse) return true
+    if (error instanceof JetStreamApiError && error.code === noPeers && replicas > 1) return false
+    throw error
+  }
 }
 
 /** What JetStream does not promise by itself, as far as a client can see it. Throws BrokerUnavailable. */

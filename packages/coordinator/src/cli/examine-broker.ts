@@ -42,6 +42,7 @@ async function reach(urls: readonly string[], operator: string): Promise<Finding
     const weaknesses = await transport.weaknesses()
     return [
       fine('broker', `${peer} answers, and takes the user and password`),
+      ...(await missNodes(urls, operator)),
       ...weaknesses.map(({ text, advice }) => warning('broker', text, advice)),
     ]
   } catch (error) {
@@ -49,6 +50,29 @@ async function reach(urls: readonly string[], operator: string): Promise<Finding
     const advice = 'see that it runs, and that the address, user and password in the fleet file are right'
     return [wrong('broker', exitCodes.brokerUnavailable, error.message, advice)]
   }
+}
+
+/** Of several, those that do not answer: nobody misses them before the others are away too. */
+async function missNodes(urls: readonly string[], operator: string): Promise<Finding[]> {
+  if (urls.length === 1) return []
+  const found = await Promise.all(
+    urls.map(async (url) => {
+      try {
+        await using _transport = await openTransport([url], { name: `filo doctor ${operator}` })
+        return []
+      } catch (error) {
+        if (!(error instanceof BrokerUnavailable)) throw error
+        return [
+          warning(
+            'broker',
+            error.message,
+            'it is not needed as long as the others answer; see why it is away',
+          ),
+        ]
+      }
+    }),
+  )
+  return found.flat()
 }
 
 /** The oldest that Filo is made for: quorum queues that take the event log, durable consumers that can be changed. */
