@@ -1,6 +1,7 @@
 // `npm run bench -- NAME [ARGUMENT…]`: each benchmark is a file of that name with a `main`.
 
 const benchmarks: Readonly<Record<string, () => Promise<{ main: (args: string[]) => Promise<void> }>>> = {
+  host: () => import('./host.ts'),
   plan: () => import('./plan.ts'),
   run: () => import('./run.ts'),
   trail: () => import('./trail.ts'),

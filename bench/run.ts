@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { availableParallelism, cpus, release } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { parseArgs } from 'node:util'
@@ -13,6 +12,7 @@ import { until } from '../test/support/until.ts'
 import type { Traffic } from './agents.ts'
 import { startAgents, type Agents } from './start-agents.ts'
 import { compile, makeLayeredFleet, takeLedger, type LayeredFleet } from './layered-fleet.ts'
+import { describeMachine, machineLine } from './machine.ts'
 import { spread, type Spread } from './spread.ts'
 import { splitTime, type TimeSplit } from './time-split.ts'
 
@@ -69,12 +69,8 @@ export async function main(args: string[]): Promise<void> {
   await buildProducts(product.path)
   process.env['FILO_PRODUCT'] = product.path
   await using broker = await startRabbitmq()
-  const machine = await describeMachine(broker)
-  console.log(
-    Object.entries(machine)
-      .map(([what, value]) => `${what} ${value}`)
-      .join(', '),
-  )
+  const machine = describeMachine({ rabbitmq: (await broker.ctl('version')).trim() })
+  console.log(machineLine(machine))
   const results: Result[] = []
   for (const hosts of values.hosts.split(',').map(Number)) {
     const result = await measure(hosts, Number(values.rounds), product.path, broker)
@@ -84,16 +80,6 @@ export async function main(args: string[]): Promise<void> {
   const json = JSON.stringify({ machine, results }, undefined, 2)
   if (values.json === undefined) console.log(json)
   else writeFileSync(values.json, `${json}\n`)
-}
-
-async function describeMachine(broker: Rabbitmq) {
-  return {
-    cores: availableParallelism(),
-    cpu: cpus()[0]?.model ?? 'unknown',
-    kernel: release(),
-    node: process.version,
-    rabbitmq: (await broker.ctl('version')).trim(),
-  }
 }
 
 async function measure(hosts: number, rounds: number, product: string, broker: Rabbitmq): Promise<Result> {

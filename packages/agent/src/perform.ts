@@ -201,7 +201,8 @@ class Watch {
     const { clock, observer } = this.#stage
     const askedAt = clock.now()
     const [seen] = await observer.look([this.#task.definition])
-    if (this.#latest === undefined || !isSame(this.#latest, seen!)) this.#sameSince = askedAt
+    // The first sight may be as young as its answer, the next as old as its question.
+    if (this.#latest === undefined || !isSame(this.#latest, seen!)) this.#sameSince = clock.now()
     this.#latest = { ...seen!, heldMs: Math.max(seen!.heldMs, askedAt - this.#sameSince) }
     return this.#latest
   }

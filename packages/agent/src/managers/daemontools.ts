@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { cut, type DaemontoolsDefinition, type ProcessRef } from '@filo/protocol'
-import { act, describeExit, look } from '../exec.ts'
+import { act, describeExit } from '../exec.ts'
 import { firstLine } from '../printable.ts'
 import { ageMs, processesNamed, processRef, readStat } from '../process-table.ts'
-import { isMissing, missing } from './lsb-script.ts'
+import { askerBy } from './ask-svstat.ts'
 import type { Act, Attempt, Manager, Sighting } from './manager.ts'
-import { judgeLine, readSvstat, type Sighted, type SvstatLine } from './svstat.ts'
+import { judgeLine, type Sighted, type SvstatLine } from './svstat.ts'
 
 // daemontools (https://cr.yp.to/daemontools.html): services that supervise keeps running. svc only leaves a wish with
 // supervise and returns, so that its answer is worth nothing; svstat tells what became of it.
@@ -20,27 +20,17 @@ export const daemontools: Manager<DaemontoolsDefinition> = {
   contains: isWithin,
 }
 
-const svstatTimeoutMs = 5000
-
 async function observe(
   definitions: readonly DaemontoolsDefinition[],
   signal: AbortSignal,
 ): Promise<Sighting[]> {
-  const services = [...new Set(definitions.map(({ service }) => service))]
-  const answer = await askSvstat(services, signal)
-  if (!Array.isArray(answer)) return definitions.map(() => answer)
-  const seen = new Map(services.map((service, at) => [service, see(service, answer[at]!)]))
-  return definitions.map(({ service }) => seen.get(service)!)
+  const services = definitions.map(({ service }) => service)
+  const answers = await askSvstat(services, signal)
+  const isLine = (answer: SvstatLine | Sighting): answer is SvstatLine => 'supervised' in answer
+  return answers.map((answer, at) => (isLine(answer) ? see(services[at]!, answer) : answer))
 }
 
-/** A line for each, or what can be said of all where svstat says nothing. */
-async function askSvstat(services: readonly string[], signal: AbortSignal): Promise<SvstatLine[] | Sighting> {
-  if (services.length === 0) return []
-  const { exit, stdout } = await look(['svstat', ...services], { signal, timeoutMs: svstatTimeoutMs })
-  if (exit.kind === 'exited') return readSvstat(stdout, services)
-  if (isMissing(exit)) return missing('svstat of daemontools', describeExit(exit))
-  return { state: 'unknown', live: 'unknown', detail: cut(`svstat gave no answer: ${describeExit(exit)}`) }
-}
+const askSvstat = askerBy('svstat')
 
 function see(service: string, line: SvstatLine): Sighting {
   const { supervised } = line
@@ -124,8 +114,8 @@ async function isWithin(
   pid: number,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const answer = await askSvstat([service], signal)
-  const supervised = Array.isArray(answer) ? answer[0]!.supervised : undefined
+  const [answer] = await askSvstat([service], signal)
+  const supervised = answer !== undefined && 'supervised' in answer ? answer.supervised : undefined
   if (supervised?.kind !== 'up') return false
   for (let at = readStat(pid); at !== undefined; at = readStat(at.ppid))
     if (at.pid === supervised.pid) return true

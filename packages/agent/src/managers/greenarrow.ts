@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { GreenarrowDefinition, GreenarrowMta } from '@filo/protocol'
 import { describeExit, look } from '../exec.ts'
 import { daemontools } from './daemontools.ts'
+import { gatherEach } from './gathered.ts'
 import {
   judgeMta,
   judgePostgres,
@@ -34,13 +35,9 @@ async function observe(
   definitions: readonly GreenarrowDefinition[],
   signal: AbortSignal,
 ): Promise<Sighting[]> {
-  const statuses = new Map<string, ReturnType<typeof askStatus>>()
-  for (const { hvmailInit } of definitions) {
-    if (!statuses.has(hvmailInit)) statuses.set(hvmailInit, askStatus(hvmailInit, signal))
-  }
   return await Promise.all(
     definitions.map(async (definition) => {
-      const status = await statuses.get(definition.hvmailInit)!
+      const status = await askTogether(definition.hvmailInit, signal)
       if ('state' in status) return status
       return definition.part === 'mta'
         ? judgeMta(status, await askSupervise(status, definition, signal), definition)
@@ -59,6 +56,12 @@ async function askStatus(hvmailInit: string, signal: AbortSignal): Promise<Green
     unknown(`${hvmailInit} status (${describeExit(exit)}) printed no table that can be read: run it by hand`)
   )
 }
+
+const askTogether = gatherEach(
+  (hvmailInit: string) => hvmailInit,
+  askStatus,
+  (hvmailInit) => unknown(`${hvmailInit} status: cut short`),
+)
 
 /** Each component as daemontools sees it, in the directory where the disk queue's service is. */
 async function askSupervise(

@@ -55,8 +55,10 @@ export interface Act {
 export interface Manager<Definition extends ManagerDefinition = ManagerDefinition> {
   readonly kind: Definition['kind']
   /**
-   * Looks and changes nothing. One sighting for each definition, in their order: where the manager can answer
-   * for many at once, it is asked once. Never throws for what it sees: what cannot be told is `unknown`, with why.
+   * Looks and changes nothing. One sighting for each definition, in their order. Where the manager can answer for many at
+   * once it is asked once, also for those who look side by side (gathered.ts); but it is asked after they began to, and
+   * what keeps one definition from being seen hides no other. Never throws for what it sees: what cannot be told is
+   * `unknown`, with why.
    */
   observe(definitions: readonly Definition[], signal: AbortSignal): Promise<Sighting[]>
   /** Asks for the service to run. Returns when the manager has answered, which may be before it runs. */

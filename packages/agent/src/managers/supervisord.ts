@@ -1,6 +1,7 @@
 import { cut, type SupervisordDefinition } from '@filo/protocol'
 import * as z from 'zod'
 import { printable } from '../printable.ts'
+import { gatherEach } from './gathered.ts'
 import type { Act, Attempt, Manager, Sighting } from './manager.ts'
 import { membersOf, ProcessInfo, see } from './supervisord-state.ts'
 import { call, Fault, NoAnswer, type Argument } from './xml-rpc.ts'
@@ -49,18 +50,17 @@ async function observe(
   definitions: readonly SupervisordDefinition[],
   signal: AbortSignal,
 ): Promise<Sighting[]> {
-  const answers = new Map<string, Promise<readonly ProcessInfo[] | string>>()
-  for (const definition of definitions) {
-    const key = endpointOf(definition)
-    if (!answers.has(key)) answers.set(key, askAll(definition, signal))
-  }
   return await Promise.all(
     definitions.map(async (definition) => {
-      const answer = await answers.get(endpointOf(definition))!
+      const answer = await askTogether(definition, signal)
       return typeof answer === 'string' ? unknown(answer) : see(definition, answer)
     }),
   )
 }
+
+type Answer = readonly ProcessInfo[] | string
+
+const askTogether = gatherEach<SupervisordDefinition, Answer>(endpointOf, askAll, () => 'cut short')
 
 /** What is asked once: one supervisord as one user. */
 function endpointOf({ socket, username, password }: SupervisordDefinition): string {
@@ -68,10 +68,7 @@ function endpointOf({ socket, username, password }: SupervisordDefinition): stri
 }
 
 /** All that supervisord knows, or why it cannot be told. */
-async function askAll(
-  definition: SupervisordDefinition,
-  signal: AbortSignal,
-): Promise<readonly ProcessInfo[] | string> {
+async function askAll(definition: SupervisordDefinition, signal: AbortSignal): Promise<Answer> {
   const timeUp = AbortSignal.any([signal, AbortSignal.timeout(askTimeoutMs)])
   try {
     const answer = await call(definition, 'supervisor.getAllProcessInfo', [], timeUp)

@@ -126,6 +126,21 @@ test('a stopped dummy is live while the unit that does the work still stops', as
   })
 })
 
+test('what dummies do is one question for all of them, and for each where a command has an empty line', async () => {
+  const units = ['postfix', 'postgresql'].map((unit) => ({ kind: 'systemd', unit }) as const)
+  const areDummies = async () =>
+    (await systemd.observe(units, never)).map(({ warnings }) => /does nothing/.test(String(warnings)))
+  const asked = () => calls().filter((call) => call.includes('ExecStart')).length
+  expect(await areDummies()).toEqual([true, true])
+  expect(asked()).toBe(1)
+  writeFileSync(
+    join(dir.path, 'answers', 'postfix.service.exec.txt'),
+    '{ path=/bin/sh ; argv[]=sh -c \n\ntrue ; }\n',
+  )
+  expect(await areDummies()).toEqual([false, true])
+  expect(asked()).toBe(4)
+})
+
 test('a dummy names the unit that does the work, and a real oneshot is no dummy', async () => {
   expect((await see('postfix')).warnings).toEqual([
     'postfix.service does nothing itself (it runs true): declare postfix@-.service instead',
@@ -152,6 +167,23 @@ test('many units are one question, in their order, also where one is named twice
   expect(seen.map(({ state }) => state)).toEqual(['running', 'failed', 'missing', 'running', 'stopped'])
   expect(calls()).toHaveLength(1)
   expect(calls()[0]).toMatch(/ -- nginx\.service filo-failed\.service filo-inactive\.service$/)
+})
+
+test('those who look side by side, and who ask what contains them, are one question', async () => {
+  const units = ['nginx', 'filo-failed', 'filo-inactive'].map((unit) => ({ kind: 'systemd', unit }) as const)
+  const looks = units.map((unit) => systemd.observe([unit], never))
+  const contains = systemd.contains(units[0]!, process.pid, never)
+  const seen = await Promise.all(looks)
+  expect(seen.map(([sighting]) => sighting!.state)).toEqual(['running', 'failed', 'stopped'])
+  expect(await contains).toBe(false)
+  expect(calls()).toHaveLength(1)
+})
+
+test('a unit that systemctl refuses to tell of hides no other', async () => {
+  const units = ['nginx', 'filo-untold', 'filo-inactive'].map((unit) => ({ kind: 'systemd', unit }) as const)
+  const seen = await systemd.observe(units, never)
+  expect(seen.map(({ state }) => state)).toEqual(['running', 'unknown', 'stopped'])
+  expect(seen[1]!.detail).toContain('systemd does not answer: cat: filo-untold.service.txt')
 })
 
 test('a state has held since its last change by the monotonic clock', async () => {

@@ -3,8 +3,10 @@ import { cut, limits, type Live, type State, type SystemdDefinition } from '@fil
 import { act, describeExit, look } from '../exec.ts'
 import { firstLine } from '../printable.ts'
 import { processWithPid } from '../process-table.ts'
+import { mapBounded } from './bounded.ts'
 import { cgroupsOf, processesInCgroup } from './cgroup.ts'
 import { combine } from './combined.ts'
+import { gather, type Ask } from './gathered.ts'
 import { missing } from './lsb-script.ts'
 import type { Act, Attempt, Manager, Sighting } from './manager.ts'
 import { parseJobs, parseUnits, unitName, unitProperties, type Unit } from './systemd-unit.ts'
@@ -13,10 +15,22 @@ const askTimeoutMs = 8000
 /** How soon a request is made again where another job was in its way. */
 const askAgainMs = 1000
 
+/** Questions asked side by side where one for all was refused. */
+const askedAtOnce = 8
+
 /** systemd did not answer what it was asked. */
-class NoWord extends Error {
-  override name = 'NoWord'
+class NoWord {
+  readonly why: string
+  /** It said no, rather than nothing: asked otherwise it may say more. */
+  readonly isRefusal: boolean
+
+  constructor(why: string, isRefusal = false) {
+    this.why = why
+    this.isRefusal = isRefusal
+  }
 }
+
+const cutShort = (): NoWord => new NoWord('the question was cut short')
 
 /** What one observation knows beside the units it was asked for. */
 interface Surroundings {
@@ -33,31 +47,44 @@ export class Systemd implements Manager<SystemdDefinition> {
   readonly kind = 'systemd'
   readonly #systemctl: string
   readonly #cgroups: string | undefined
+  /** By their names. */
+  readonly #show: Ask<string, Unit | NoWord>
+  readonly #showCommands: Ask<string, string | NoWord>
+  readonly #listJobs: Ask<'jobs', ReadonlyMap<string, string> | NoWord>
 
   constructor(host: { readonly systemctl?: string; readonly cgroups?: string } = {}) {
     this.#systemctl = host.systemctl ?? 'systemctl'
     this.#cgroups = host.cgroups
+    const show = [`--property=${unitProperties.join(',')}`]
+    this.#show = gather((names, signal) => this.#ask(names, show, parseUnits, signal), cutShort)
+    // Apart from the others: a command may hold line breaks.
+    const showCommand = ['--property=ExecStart', '--value']
+    this.#showCommands = gather(
+      (names, signal) => this.#ask(names, showCommand, splitValues, signal),
+      cutShort,
+    )
+    this.#listJobs = gather(async (_, signal) => {
+      const listed = await this.#run(['list-jobs', '--plain', '--no-legend'], signal)
+      return [typeof listed === 'string' ? parseJobs(listed) : listed]
+    }, cutShort)
   }
 
   async observe(definitions: readonly SystemdDefinition[], signal: AbortSignal): Promise<Sighting[]> {
     const names = definitions.map(({ unit }) => unitName(unit))
-    try {
-      const units = await this.#show(
-        names.filter((name) => name !== undefined),
-        signal,
-      )
-      const surroundings = await this.#lookAround([...units.values()], signal)
-      return definitions.map(({ unit }, at) => {
-        const name = names[at]
-        if (name === undefined)
-          return missing(unit, 'no unit can have this name; a template needs an instance')
-        return this.#see(units.get(name)!, surroundings)
-      })
-    } catch (error) {
-      if (!(error instanceof NoWord)) throw error
-      const detail = cut(`systemd does not answer: ${error.message}`)
-      return definitions.map(() => ({ state: 'unknown', live: 'unknown', detail }))
-    }
+    const asked = names.filter((name) => name !== undefined)
+    const answers = await this.#show(asked, signal)
+    const units = new Map(asked.map((name, at) => [name, answers[at]!]))
+    const told = answers.filter((answer): answer is Unit => !(answer instanceof NoWord))
+    const surroundings = await this.#lookAround(told, signal)
+    return definitions.map(({ unit }, at) => {
+      const name = names[at]
+      if (name === undefined) {
+        return missing(unit, 'no unit can have this name; a template needs an instance')
+      }
+      const answer = units.get(name)!
+      if (answer instanceof NoWord) return unanswered(answer)
+      return surroundings instanceof NoWord ? unanswered(surroundings) : this.#see(answer, surroundings)
+    })
   }
 
   start({ unit }: SystemdDefinition, action: Act): Promise<Attempt> {
@@ -74,8 +101,8 @@ export class Systemd implements Manager<SystemdDefinition> {
     if (name === undefined) return false
     if (groups.some((group) => group.split('/').includes(name))) return true
     // It may go by an alias, or by a slice above it.
-    const units = await this.#show([name], signal).catch(() => new Map<string, Unit>())
-    const own = units.get(name)?.controlGroup ?? ''
+    const [answer] = await this.#show([name], signal)
+    const own = answer instanceof NoWord ? '' : answer!.controlGroup
     return own !== '' && groups.some((group) => group === own || group.startsWith(`${own}/`))
   }
 
@@ -102,44 +129,58 @@ export class Systemd implements Manager<SystemdDefinition> {
     }
   }
 
-  /** One question for all. */
-  async #show(names: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Unit>> {
-    const asked = [...new Set(names)]
-    if (asked.length === 0) return new Map()
-    const shown = await this.#ask(['show', `--property=${unitProperties.join(',')}`, '--', ...asked], signal)
-    const units = parseUnits(shown)
-    if (units.length !== asked.length) {
-      throw new NoWord(`asked for ${asked.length} units, it told of ${units.length}`)
-    }
-    return new Map(asked.map((name, at) => [name, units[at]!]))
-  }
-
-  async #lookAround(units: readonly Unit[], signal: AbortSignal): Promise<Surroundings> {
+  async #lookAround(units: readonly Unit[], signal: AbortSignal): Promise<Surroundings | NoWord> {
     const neighbours = units.flatMap(({ triggeredBy, followers }) => [...triggeredBy, ...followers.keys()])
-    const related = await this.#show(
-      neighbours.filter((name) => unitName(name) === name),
-      signal,
-    )
-    const hasJobs = [...units, ...related.values()].some(({ job }) => job !== undefined)
-    const jobs = hasJobs ? await this.#ask(['list-jobs', '--plain', '--no-legend'], signal) : ''
-    const dummies = new Set<string>()
-    for (const { id, remains } of units) {
-      if (remains && (await this.#doesNothing(id, signal))) dummies.add(id)
+    const names = neighbours.filter((name) => unitName(name) === name)
+    const remaining = units.filter(({ remains }) => remains).map(({ id }) => id)
+    const [shown, commands] = await Promise.all([
+      this.#show(names, signal),
+      this.#showCommands(remaining, signal),
+    ])
+    const related = new Map<string, Unit>()
+    for (const [at, unit] of shown.entries()) {
+      if (unit instanceof NoWord) return unit
+      related.set(names[at]!, unit)
     }
-    return { related, jobs: parseJobs(jobs), dummies }
+    const dummies = new Set<string>()
+    for (const [at, command] of commands.entries()) {
+      if (command instanceof NoWord) return command
+      if (doesNothing(command)) dummies.add(remaining[at]!)
+    }
+    const hasJobs = [...units, ...related.values()].some(({ job }) => job !== undefined)
+    const [jobs] = hasJobs ? await this.#listJobs(['jobs'], signal) : [new Map<string, string>()]
+    return jobs instanceof NoWord ? jobs : { related, jobs: jobs!, dummies }
   }
 
-  /** Debian's postgresql.service and postfix.service run true(1) and stay active; other units do the work. */
-  async #doesNothing(id: string, signal: AbortSignal): Promise<boolean> {
-    const shown = await this.#ask(['show', '--property=ExecStart', '--value', '--', id], signal)
-    return /^\{ path=(?:\/usr)?\/bin\/true ; [^\n]*$/.test(shown.trim())
+  /**
+   * `systemctl show` of all units at once. Where that is refused, or tells of another number of them, it is asked for each
+   * by itself, so that one hides no other. Where it does not answer in time nobody is answered: it is the same systemd that
+   * answers for each, from memory and not from the unit.
+   */
+  async #ask<Answer>(
+    names: readonly string[],
+    options: readonly string[],
+    parse: (shown: string, units: number) => Answer[],
+    signal: AbortSignal,
+  ): Promise<(Answer | NoWord)[]> {
+    const shown = await this.#run(['show', ...options, '--', ...names], signal)
+    const answers = shown instanceof NoWord ? [] : parse(shown, names.length)
+    if (answers.length === names.length) return answers
+    const told = `asked for ${names.length} units, it told of ${answers.length}`
+    const why = shown instanceof NoWord ? shown : new NoWord(told, true)
+    if (names.length === 1 || !why.isRefusal) return names.map(() => why)
+    return await mapBounded(names, askedAtOnce, async (name) => {
+      const [answer] = await this.#ask([name], options, parse, signal)
+      return answer!
+    })
   }
 
-  async #ask(args: readonly string[], signal: AbortSignal): Promise<string> {
+  async #run(args: readonly string[], signal: AbortSignal): Promise<string | NoWord> {
     const argv = [this.#systemctl, '--no-pager', ...args]
     const { exit, stdout, stderr } = await look(argv, { signal, timeoutMs: askTimeoutMs })
     if (exit.kind === 'exited' && exit.code === 0) return stdout
-    throw new NoWord(firstLine(stderr) || `systemctl ${args[0]}: ${describeExit(exit)}`)
+    const why = firstLine(stderr) || `systemctl ${args[0]}: ${describeExit(exit)}`
+    return new NoWord(why, exit.kind === 'exited')
   }
 
   #see(unit: Unit, { related, jobs, dummies }: Surroundings): Sighting {
@@ -184,6 +225,20 @@ export class Systemd implements Manager<SystemdDefinition> {
       ...(processes.length > 0 && { processes }),
     }
   }
+}
+
+function unanswered({ why }: NoWord): Sighting {
+  return { state: 'unknown', live: 'unknown', detail: cut(`systemd does not answer: ${why}`) }
+}
+
+/** Debian's postgresql.service and postfix.service run true(1) and stay active; other units do the work. */
+function doesNothing(command: string): boolean {
+  return /^\{ path=(?:\/usr)?\/bin\/true ; [^\n]*$/.test(command.trim())
+}
+
+/** Values of one property, which may hold anything; more of them than units where one holds an empty line. */
+function splitValues(shown: string, units: number): string[] {
+  return units === 1 ? [shown] : shown.split('\n\n')
 }
 
 /** Whether the time has passed before the action's own was up. */

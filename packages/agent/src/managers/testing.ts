@@ -230,6 +230,36 @@ function testManyAndMissing(on: Subject): void {
     expect(await manager.observe([], never)).toEqual([])
   })
 
+  test('those who ask side by side are each answered for what they asked', async () => {
+    const running = await on.run('plain')
+    const stopped = on.harness.declare('b', 'plain')
+    const { undeclared, manager } = on.harness
+    const aborting = new AbortController()
+    const asked = [
+      manager.observe([running], never),
+      manager.observe([running, stopped], aborting.signal),
+      manager.observe([undeclared, running], never),
+      manager.observe([stopped], never),
+    ]
+    aborting.abort()
+    const seen = await Promise.all(asked)
+    expect(seen.map((sightings) => sightings.map(({ state }) => state))).toEqual([
+      ['running'],
+      ['unknown', 'unknown'],
+      ['missing', 'running'],
+      ['stopped'],
+    ])
+  })
+
+  test('what is asked after a change is not answered from before', async () => {
+    const definition = await on.run('plain')
+    const before = on.see(definition)
+    expect(await on.harness.manager.stop(definition, on.act())).toMatchObject({ accepted: true })
+    await until('the daemon to end', () => on.pid() === undefined)
+    expect((await on.see(definition)).state).not.toBe('running')
+    await before
+  })
+
   test('what is not there is missing, which proves nothing, and cannot be started or stopped', async () => {
     const { undeclared, manager } = on.harness
     expect(await on.see(undeclared)).toMatchObject({ state: 'missing', live: 'unknown' })
