@@ -2,7 +2,9 @@
 
 const benchmarks: Readonly<Record<string, () => Promise<{ main: (args: string[]) => Promise<void> }>>> = {
   host: () => import('./host.ts'),
+  journal: () => import('./journal.ts'),
   plan: () => import('./plan.ts'),
+  startup: () => import('./startup.ts'),
   run: () => import('./run.ts'),
   trail: () => import('./trail.ts'),
 }

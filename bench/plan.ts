@@ -1,15 +1,26 @@
+import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { digest } from '@filo/protocol'
 import { buildTopology } from '../packages/coordinator/src/fleet/topology.ts'
+import { planDocument } from '../packages/coordinator/src/cli/plan.ts'
+import { explain } from '../packages/coordinator/src/plan/explain.ts'
 import { planFor } from '../packages/coordinator/src/plan/plan-for.ts'
 import { fleetOf } from './fleet-of.ts'
+import { describeMachine, machineLine } from './machine.ts'
 import { spread, type Spread } from './spread.ts'
 
 // How long it takes to validate a fleet and to plan its stop: from the text of the file to the steps.
 
 /** One instance for each service, every need written out: the largest file for its number of instances. */
 function scattered(instances: number): string {
-  return layered(instances, 1, (needs) => `[${needs.join(', ')}]`)
+  return layered(instances, 1, 6, (needs) => `[${needs.join(', ')}]`)
+}
+
+/** The same with twice as many needs: ten edges for each instance. */
+function dense(instances: number): string {
+  return layered(instances, 1, 12, (needs) => `[${needs.join(', ')}]`)
 }
 
 /** Services on ten hosts each, which need the one on the same host: needs that no join can stand for. */
@@ -17,20 +28,25 @@ function sameHost(instances: number): string {
   return layered(
     instances,
     10,
+    6,
     (needs) => `[${needs.map((service) => `{ service: ${service}, scope: same-host }`).join(', ')}]`,
   )
 }
 
 /** Services on ten hosts each, which need all instances of others: ten times as many pairs as needs. */
 function allToAll(instances: number): string {
-  return layered(instances, 10, (needs) => `[${needs.join(', ')}]`)
+  return layered(instances, 10, 6, (needs) => `[${needs.join(', ')}]`)
 }
 
-const needsEach = 6
 const layers = 10
 
-/** Ten layers; each service needs six of the layer below, so that needs are five times the instances and more. */
-function layered(instances: number, hostsEach: number, needsText: (services: string[]) => string): string {
+/** Ten layers; each service needs some of the layer below. */
+function layered(
+  instances: number,
+  hostsEach: number,
+  needsEach: number,
+  needsText: (services: string[]) => string,
+): string {
   const services = Math.ceil(instances / hostsEach)
   const hosts = Math.max(hostsEach, Math.ceil(instances / 100))
   const perLayer = Math.ceil(services / layers)
@@ -61,7 +77,7 @@ function layered(instances: number, hostsEach: number, needsText: (services: str
   return `${lines.join('\n')}\n`
 }
 
-const shapes = { scattered, 'same-host': sameHost, 'all-to-all': allToAll }
+const shapes = { scattered, dense, 'same-host': sameHost, 'all-to-all': allToAll }
 const sizes = [100, 1_000, 10_000, 100_000]
 const rounds = 5
 
@@ -74,46 +90,107 @@ interface Row {
   readonly fileBytes: number
   readonly steps: number
   readonly validateMs: Spread
+  /** Of `validateMs`, from the fleet to its graph. */
+  readonly topologyMs: Spread
   readonly planMs: Spread
+  /** Explaining one step, in the midst of the plan. */
+  readonly explainMs: Spread
+  /** The plan as JSON. */
+  readonly jsonMs: Spread
+  /** What `filo plan --json` prints: with the explanation of every step, the hash of it all, and indented. */
+  readonly documentMs: Spread
+  /** The most memory that the process ever had, MiB. */
+  readonly peakMiB: number
 }
 
+/** Each round is a process of its own, as each command is: it begins with no code compiled, and its memory is its own. */
 export async function main(args: string[]): Promise<void> {
-  const most = Number(args.find((arg) => /^\d+$/.test(arg)) ?? sizes.at(-1))
-  const out = args.find((arg) => arg.endsWith('.json'))
+  const { values } = parseArgs({
+    args,
+    options: {
+      most: { type: 'string', default: String(sizes.at(-1)) },
+      shape: { type: 'string', default: Object.keys(shapes).join(',') },
+      size: { type: 'string' },
+      json: { type: 'string' },
+    },
+  })
+  if (values.size !== undefined) {
+    const shape = values.shape as keyof typeof shapes
+    console.log(JSON.stringify(measure(shapes[shape](Number(values.size)))))
+    return
+  }
   const rows: Row[] = []
-  for (const [shape, write] of Object.entries(shapes)) {
-    for (const size of sizes.filter((each) => each <= most)) {
-      const row = measure(shape, write(size))
-      rows.push(row)
-      console.log(line(row))
+  for (const shape of values.shape.split(',')) {
+    for (const size of sizes.filter((each) => each <= Number(values.most))) {
+      // As bin/filo does.
+      const flags = ['--min-semi-space-size=16']
+      const own = [...flags, fileURLToPath(new URL('main.ts', import.meta.url)), 'plan', '--shape', shape]
+      const all = Array.from({ length: rounds }, (): Round => {
+        const printed = execFileSync(process.execPath, [...own, '--size', String(size)], { encoding: 'utf8' })
+        return JSON.parse(printed) as Round
+      })
+      rows.push(rowOf(shape, all))
+      console.log(line(rows.at(-1)!))
     }
   }
-  if (out !== undefined) writeFileSync(out, `${JSON.stringify(rows, undefined, 2)}\n`)
-  else console.log(JSON.stringify(rows))
+  const machine = describeMachine()
+  console.log(machineLine(machine))
+  const json = JSON.stringify({ machine, rows }, undefined, 2)
+  if (values.json === undefined) console.log(json)
+  else writeFileSync(values.json, `${json}\n`)
 }
 
-function measure(shape: string, text: string): Row {
-  const validate: number[] = []
-  const plan: number[] = []
-  let counts = { instances: 0, needs: 0, edges: 0, steps: 0 }
-  for (let round = 0; round < rounds; round += 1) {
+type Times = Record<'validate' | 'topology' | 'plan' | 'explain' | 'json' | 'document', number>
+
+/** One round, as one command has it. */
+interface Round {
+  readonly counts: Pick<Row, 'instances' | 'needs' | 'edges' | 'steps' | 'fileBytes'>
+  readonly ms: Times
+  readonly peakMiB: number
+}
+
+function measure(text: string): Round {
+  const ms: Times = { validate: 0, topology: 0, plan: 0, explain: 0, json: 0, document: 0 }
+  const timed = <Value>(what: keyof Times, body: () => Value): Value => {
     const began = performance.now()
-    const topology = buildTopology(fleetOf(text))
-    const validated = performance.now()
-    const intention = { verb: 'stop', selection: [], labels: [], only: false } as const
-    const planned = planFor(topology, { ...intention, selection: [], labels: [] }, { digest })
-    const ended = performance.now()
-    if (planned.kind !== 'plan') throw new Error('the generated fleet cannot be planned')
-    validate.push(validated - began)
-    plan.push(ended - validated)
-    counts = {
-      instances: topology.instances.length,
-      needs: needsOf(topology),
-      edges: topology.needs.edges,
-      steps: planned.plan.steps.length,
-    }
+    const value = body()
+    ms[what] = performance.now() - began
+    return value
   }
-  return { shape, ...counts, fileBytes: text.length, validateMs: spread(validate), planMs: spread(plan) }
+  const topology = timed('validate', () => {
+    const fleet = fleetOf(text)
+    return timed('topology', () => buildTopology(fleet))
+  })
+  const intention = { verb: 'stop' as const, selection: [], labels: [], only: false }
+  const planned = timed('plan', () => planFor(topology, intention, { digest }))
+  if (planned.kind !== 'plan') throw new Error('the generated fleet cannot be planned')
+  const { plan } = planned
+  timed('explain', () => explain(plan, plan.steps.length >> 1))
+  timed('json', () => JSON.stringify(plan).length)
+  timed('document', () => JSON.stringify(planDocument(plan, undefined), undefined, 2).length)
+  const counts = {
+    instances: topology.instances.length,
+    needs: needsOf(topology),
+    edges: topology.needs.edges,
+    steps: plan.steps.length,
+    fileBytes: text.length,
+  }
+  return { counts, ms, peakMiB: Math.round(process.resourceUsage().maxRSS / 1024) }
+}
+
+function rowOf(shape: string, all: readonly Round[]): Row {
+  const of = (what: keyof Times): Spread => spread(all.map(({ ms }) => ms[what]))
+  return {
+    shape,
+    ...all[0]!.counts,
+    validateMs: of('validate'),
+    topologyMs: of('topology'),
+    planMs: of('plan'),
+    explainMs: of('explain'),
+    jsonMs: of('json'),
+    documentMs: of('document'),
+    peakMiB: Math.max(...all.map(({ peakMiB }) => peakMiB)),
+  }
 }
 
 function needsOf(topology: ReturnType<typeof buildTopology>): number {
@@ -129,6 +206,6 @@ function line(row: Row): string {
   const time = ({ median, min, max }: Spread) => `${median} ms (${min} to ${max})`
   return (
     `${row.shape.padEnd(11)}${String(row.instances).padStart(7)} instances ${String(row.needs).padStart(8)} needs ` +
-    `${String(row.edges).padStart(7)} edges  validate ${time(row.validateMs).padEnd(32)} plan ${time(row.planMs)}`
+    `${String(row.edges).padStart(7)} edges  validate ${time(row.validateMs)} topology ${time(row.topologyMs)} plan ${time(row.planMs)} explain ${time(row.explainMs)} json ${time(row.jsonMs)} document ${time(row.documentMs)} ${row.peakMiB} MiB`
   )
 }

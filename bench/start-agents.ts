@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { bundle } from '../build.ts'
 import { programs } from '../test/support/programs.ts'
-import type { Traffic } from './agents.ts'
+import type { Order, Traffic } from './agents.ts'
 import { hostOf, type LayeredFleet } from './layered-fleet.ts'
 
 /**
@@ -14,23 +14,36 @@ import { hostOf, type LayeredFleet } from './layered-fleet.ts'
  */
 const hostsPerProcess = 10
 
+/** How agents are to be; by default as those that start processes. */
+export interface AgentsOptions extends Pick<Order, 'waitingMs' | 'areAlone'> {
+  readonly hostsPerProcess?: number
+}
+
 export interface Agents extends AsyncDisposable {
+  /** Of the processes that they run in. */
+  readonly pids: readonly number[]
   /** Since it was last asked for; processor time since they began. */
   traffic(): Promise<Traffic>
 }
 
 /** Starts the agents of all hosts of a fleet, several to a process; all else about them is as in `product`. */
-export async function startAgents(product: string, dir: string, fleet: LayeredFleet): Promise<Agents> {
+export async function startAgents(
+  product: string,
+  dir: string,
+  fleet: LayeredFleet,
+  options: AgentsOptions = {},
+): Promise<Agents> {
   await bundle(fileURLToPath(new URL('agents.ts', import.meta.url)), join(product, 'packages/agent/bench'))
   const hosts = fleet.layers.flat().map(hostOf)
   const groups: Agents[] = []
-  const processes = Math.ceil(hosts.length / hostsPerProcess)
+  const processes = Math.ceil(hosts.length / (options.hostsPerProcess ?? hostsPerProcess))
   for (let at = 0; at < processes; at += 1) {
     // Hosts of every layer in each, so that no process has all the work at once.
     const some = hosts.filter((_, index) => index % processes === at)
-    groups.push(await startSome(product, dir, fleet, some))
+    groups.push(await startSome(product, dir, fleet, some, options))
   }
   return {
+    pids: groups.flatMap(({ pids }) => pids),
     async traffic() {
       const all = await Promise.all(groups.map((group) => group.traffic()))
       return {
@@ -51,11 +64,19 @@ async function startSome(
   dir: string,
   fleet: LayeredFleet,
   hosts: readonly string[],
+  { waitingMs, areAlone }: AgentsOptions,
 ): Promise<Agents> {
   const path = join(product, 'packages/agent/bench/agents.js')
   const env = { ...process.env, NODE_COMPILE_CACHE: join(product, 'node_modules/.cache/filo') }
-  const args = [fleet.file, join(dir, '.state'), join(dir, 'agents'), ...hosts]
-  const child = fork(path, args, { env, execArgv: flagsOfAgent() })
+  const order: Order = {
+    fleetFile: fleet.file,
+    coordinatorState: join(dir, '.state'),
+    ownState: join(dir, 'agents'),
+    hosts,
+    ...(waitingMs !== undefined && { waitingMs }),
+    ...(areAlone && { areAlone }),
+  }
+  const child = fork(path, [JSON.stringify(order)], { env, execArgv: flagsOfAgent() })
   const ended = once(child, 'exit').then(([code]) => {
     throw new Error(`agents ended with ${code}`)
   })
@@ -67,6 +88,7 @@ async function startSome(
   }
   await say()
   return {
+    pids: [child.pid!],
     async traffic() {
       child.send('traffic')
       return (await say()) as Traffic

@@ -8,7 +8,7 @@ import * as exec from './exec.ts'
 import { readLedger } from './ledger-reader.ts'
 import { Ledger } from './ledger.ts'
 import { createManagers } from './managers/all.ts'
-import { Observer } from './observer.ts'
+import { Observer, type Managers } from './observer.ts'
 import { readPolicy } from './policy-file.ts'
 import { noPolicy } from './policy.ts'
 import { probeReady } from './probe.ts'
@@ -30,6 +30,8 @@ export interface HostOptions {
   readonly redactor?: Redactor
   /** The boot that the host is in. */
   readonly boot: string
+  /** Those of the real machine by default. */
+  readonly managers?: Managers
   /** Where the host's own policy is; undefined where the coordinator's process is its agent. */
   readonly policyFile?: string
 }
@@ -53,9 +55,9 @@ export async function openHost(options: HostOptions): Promise<OpenHost> {
     isActing,
     log,
     redactor = new Redactor(),
+    managers = createManagers(),
     policyFile,
   } = options
-  const managers = createManagers()
   const outputDir = join(stateDir, 'output')
   const ledgerFile = join(stateDir, 'ledger.db')
   if (isActing) mkdirSync(outputDir, { recursive: true, mode: 0o700 })

@@ -64,19 +64,21 @@ async function foresee(
 }
 
 function showPlan({ stdout, format }: Context, planned: Plan, foreseen: Forecast | undefined): void {
-  if (format === 'json') {
-    const steps = planned.steps.map((step, index) => ({
-      step: stepName(step),
-      host: step.host,
-      why: explain(planned, index),
-      ...(foreseen && { forecast: foreseen.steps[index]! }),
-    }))
-    const problems = foreseen?.problems ?? []
-    printJson(stdout, { hash: planHash(planned), steps, problems, plan: planned })
-    return
-  }
+  if (format === 'json') return printJson(stdout, planDocument(planned, foreseen))
   const { colors, columns, isTerminal } = stdout
   printLines(stdout, planView(planned, foreseen, { colors, ...(isTerminal && { columns }) }))
+}
+
+/** What `filo plan --format json` prints. */
+export function planDocument(planned: Plan, foreseen: Forecast | undefined) {
+  const steps = planned.steps.map((step, index) => ({
+    step: stepName(step),
+    host: step.host,
+    why: explain(planned, index),
+    ...(foreseen && { forecast: foreseen.steps[index]! }),
+  }))
+  const problems = foreseen?.problems ?? []
+  return { hash: planHash(planned), steps, problems, plan: planned }
 }
 
 function explainStep({ stdout, format }: Context, planned: Plan, name: string): void {

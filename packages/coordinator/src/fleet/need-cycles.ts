@@ -1,5 +1,6 @@
 import { findCycles } from './cycle.ts'
 import type { FleetText, Path } from './fleet-text.ts'
+import type { Need } from './fleet.ts'
 import { itemPath, listOf, needOf } from './normalise.ts'
 import type { Entries } from './references.ts'
 
@@ -16,22 +17,33 @@ interface Edge {
 export function addCycleFaults(source: FleetText, entries: Entries): void {
   const names = [...entries.services.keys()]
   const number = new Map(names.map((name, index) => [name, index]))
-  const edges: Edge[][] = names.map((name) => needEdges(name, entries, number))
-  addStageEdges(edges, entries, number)
-  const targets = edges.map((list) => list.map((edge) => edge.to))
-  for (const cycle of findCycles(edges.length, (node) => targets[node]!)) {
+  const ofStages: Edge[][] = names.map(() => [])
+  addStageEdges(ofStages, entries, number)
+  const targets = ofStages.map((edges, node) => {
+    const needed = node < names.length ? needsOf(names[node]!, entries) : []
+    const known = needed.map(({ service }) => number.get(service)).filter((to) => to !== undefined)
+    return [...known, ...edges.map(({ to }) => to)]
+  })
+  for (const cycle of findCycles(targets.length, (node) => targets[node]!)) {
     const steps = cycle.map((node, index) => {
+      const from = names[node]
       const to = cycle[(index + 1) % cycle.length]!
-      return { from: names[node], edge: edges[node]!.find((edge) => edge.to === to)! }
+      const edges = [...(from === undefined ? [] : needEdges(from, entries, number)), ...ofStages[node]!]
+      return { from, edge: edges.find((edge) => edge.to === to)! }
     })
     addCycle(source, steps)
   }
 }
 
+function needsOf(name: string, entries: Entries): Need[] {
+  return listOf(entries.services.get(name)!.needs).map(needOf)
+}
+
+/** With their places, which only faults have a use for. */
 function needEdges(name: string, entries: Entries, number: ReadonlyMap<string, number>): Edge[] {
   const { needs } = entries.services.get(name)!
-  return listOf(needs).flatMap((each, index) => {
-    const to = number.get(needOf(each).service)
+  return needsOf(name, entries).flatMap(({ service }, index) => {
+    const to = number.get(service)
     return to === undefined ? [] : [{ to, path: itemPath(needs, ['services', name, 'needs'], index) }]
   })
 }

@@ -91,14 +91,14 @@ function addNeedFaults(
   const seen = new Set<string>()
   for (const [index, each] of listOf(entry.needs).entries()) {
     const need = needOf(each)
-    const at = itemPath(entry.needs, [...path, 'needs'], index)
-    const nameAt = typeof each === 'string' ? at : [...at, 'service']
+    const at = (): Path => itemPath(entry.needs, [...path, 'needs'], index)
+    const nameAt = (): Path => (typeof each === 'string' ? at() : [...at(), 'service'])
     if (!known.has(need.service)) {
-      addUnknown(text, nameAt, 'service', need.service, names.services)
+      addUnknown(text, nameAt(), 'service', need.service, names.services)
       continue
     }
     if (seen.has(need.service)) {
-      text.add(nameAt, 'value', () => `${dotted(nameAt)}: "${need.service}" is needed twice`)
+      text.add(nameAt(), 'value', () => `${dotted(nameAt())}: "${need.service}" is needed twice`)
     }
     seen.add(need.service)
     const needed = entries.services.get(need.service)
@@ -106,8 +106,8 @@ function addNeedFaults(
     const there = new Set(listOf(needed.hosts))
     const lacking = listOf(entry.hosts).filter((host) => !there.has(host))
     if (lacking.length === 0) continue
-    text.add([...at, 'scope'], 'value', () => {
-      return `${dotted(at)}: same-host, but "${need.service}" is not on ${listing(lacking)}`
+    text.add([...at(), 'scope'], 'value', () => {
+      return `${dotted(at())}: same-host, but "${need.service}" is not on ${listing(lacking)}`
     })
   }
 }
