@@ -37,6 +37,8 @@ export class Observer {
   readonly #managers: Managers
   readonly #probe: Probe
   readonly #clock: Clock
+  /** Of each service, by the way it was, when the last look that saw it so was over. */
+  readonly #seenAtMs = new Map<string, Map<string, number>>()
 
   constructor(managers: Managers, probe: Probe, clock: Clock) {
     this.#managers = managers
@@ -55,7 +57,9 @@ export class Observer {
         const sightings = await this.#ask(kind, group, bounded)
         await Promise.all(
           group.map(async (definition, at) => {
-            seen.set(definition, await this.#complete(definition, sightings[at]!, bounded))
+            const observation = await this.#complete(definition, sightings[at]!, bounded)
+            this.#note(definition.service, observation)
+            seen.set(definition, observation)
           }),
         )
       }),
@@ -84,8 +88,32 @@ export class Observer {
     return definitions.map((definition, at) => {
       const newer = second[again.indexOf(definition)]
       if (newer === undefined) return { observation: first[at]!, beganMs }
-      return { observation: carryOn(first[at]!, newer, beganAgainMs - seenMs), beganMs: beganAgainMs }
+      const { service } = definition
+      const observation = this.#carryOn(service, first[at]!, newer, seenMs, beganAgainMs)
+      return { observation, beganMs: beganAgainMs }
     })
+  }
+
+  /**
+   * Whether a look, for whomever, that was over after `sinceMs` by the clock's `now`, saw a service otherwise than it is seen
+   * now: then it has not been so since.
+   */
+  hasSeenOtherwise(service: string, seen: Observation, sinceMs: number): boolean {
+    const way = wayOf(seen)
+    return [...this.#seenAtMs.get(service)!].some(([other, atMs]) => other !== way && atMs > sinceMs)
+  }
+
+  /** The newer of two observations, vouched for since the older where nothing has changed between them. */
+  #carryOn(
+    service: string,
+    older: Observation,
+    newer: Observation,
+    seenMs: number,
+    beganMs: number,
+  ): Observation {
+    if (!isSame(older, newer)) return newer
+    if (this.hasSeenOtherwise(service, newer, seenMs)) return newer
+    return { ...newer, heldMs: Math.max(newer.heldMs, older.heldMs + beganMs - seenMs) }
   }
 
   async #ask(
@@ -104,6 +132,11 @@ export class Observer {
       const detail = `the ${kind} manager could not look: ${error instanceof Error ? error.message : String(error)}`
       return group.map(() => ({ state: 'unknown', live: 'unknown', detail }))
     }
+  }
+
+  #note(service: string, seen: Observation): void {
+    const ways = this.#seenAtMs.get(service) ?? new Map<string, number>()
+    this.#seenAtMs.set(service, ways.set(wayOf(seen), this.#clock.now()))
   }
 
   async #complete(
@@ -131,14 +164,12 @@ export class Observer {
   }
 }
 
-/** The newer of two observations, vouched for since the older where nothing changed between them. */
-function carryOn(older: Observation, newer: Observation, watchedMs: number): Observation {
-  if (!isSame(older, newer)) return newer
-  return { ...newer, heldMs: Math.max(newer.heldMs, older.heldMs + watchedMs) }
+export function isSame(one: Observation, other: Observation): boolean {
+  return wayOf(one) === wayOf(other)
 }
 
-export function isSame(one: Observation, other: Observation): boolean {
-  return one.state === other.state && one.live === other.live && one.ready === other.ready
+function wayOf({ state, live, ready }: Observation): string {
+  return `${state} ${live} ${ready ?? ''}`
 }
 
 /**

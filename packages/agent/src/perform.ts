@@ -199,10 +199,15 @@ class Watch {
   /** Looks once; the state has held since this watch first saw it, or for as long as the manager says. */
   async look(): Promise<Observation> {
     const { clock, observer } = this.#stage
+    const { definition } = this.#task
     const askedAt = clock.now()
-    const [seen] = await observer.look([this.#task.definition])
+    const [seen] = await observer.look([definition])
+    const isAnother =
+      this.#latest === undefined ||
+      !isSame(this.#latest, seen!) ||
+      observer.hasSeenOtherwise(definition.service, seen!, this.#sameSince)
     // The first sight may be as young as its answer, the next as old as its question.
-    if (this.#latest === undefined || !isSame(this.#latest, seen!)) this.#sameSince = clock.now()
+    if (isAnother) this.#sameSince = clock.now()
     this.#latest = { ...seen!, heldMs: Math.max(seen!.heldMs, askedAt - this.#sameSince) }
     return this.#latest
   }
