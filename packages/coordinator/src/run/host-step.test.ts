@@ -306,6 +306,13 @@ test('nothing new is begun before it is seen what a reboot by somebody else has 
   expect(decide(state, 1000)).toMatchObject({ send: [], observe: [0] })
 })
 
+test('where its stop had left a service that has been started again since is not seen again', () => {
+  const plan = planOf([step('stop app@app1'), step('start app@app1', { needs: [0] })])
+  const state = take(begun(plan, 'continue'), sent(0), done(0, plan), rebooted('app1'), upAgain('app1'))
+  take(state, sent(1), done(1, plan))
+  expect(decide(state, 1000)).toMatchObject({ observe: [], end: 'succeeded' })
+})
+
 test('what came up by itself when somebody rebooted its host is drift, and the run says that it has rebooted', () => {
   const state = take(begun(twoHosts), sent(0), done(0, twoHosts), rebooted('app1'), upAgain('app1'))
   const up = { ...proof(seen('running'), 1000), boot: nextBoot, incarnation: actionOf(9) }

@@ -310,7 +310,12 @@ function evolveStep(state: RunState, event: StepEvent): void {
       delete stepState.outcome
       delete stepState.reason
       delete stepState.durationMs
-      if (isServiceStep(step)) instanceOf(state, step).current = event.step
+      if (isServiceStep(step)) {
+        const instance = instanceOf(state, step)
+        // Where an earlier step had left it is past, and need not be seen again.
+        if (instance.current !== undefined) state.reviews.delete(instance.current)
+        instance.current = event.step
+      }
       break
     case 'going-down':
       stepState.goingDown = { hasLeft: event.hasLeft, atMs: event.atMs }
