@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util'
 import { faults } from './faults/repertoire.ts'
+import { schemeNames, type SchemeName } from './faults/schemes.ts'
 import { mutants } from './mutants/all.ts'
-import { catchMutant, inParallel, playMany, tell, workersByDefault } from './pool.ts'
+import { hunt, playMany, tell, workersByDefault } from './pool.ts'
 import { poorCells, tableOf } from './tally.ts'
 
 // npm run simulate -- --seeds 20000 --from 1     plays that many, and prints the table of faults and phases
@@ -12,6 +13,7 @@ import { poorCells, tableOf } from './tally.ts'
 
 const help = `npm run simulate -- [--seeds 1000 | --minutes 60] [--from 1] [--workers ${workersByDefault}]
                     --seed SEED [--mutant NAME]     plays one, and tells its story
+                    --scheme NAME                   what goes wrong together in all of them
                     --mutants [NAME]                how many seeds each mutant takes (5000 at most), as a table`
 const progressEveryMs = 10_000
 const failuresTold = 20
@@ -27,20 +29,26 @@ const { values, positionals } = parseArgs({
     minutes: { type: 'string' },
     workers: { type: 'string', default: String(workersByDefault) },
     seed: { type: 'string' },
+    scheme: { type: 'string' },
     mutant: { type: 'string' },
     mutants: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
 const workers = Number(values.workers)
+const scheme = schemeNames.find((name) => name === values.scheme)
+if (values.scheme !== undefined && scheme === undefined)
+  throw new Error(`no scheme is called so; there are:\n${schemeNames.join('\n')}`)
 
 if (values.help) console.log(help)
-else if (values.seed !== undefined) process.exitCode = await repeat(Number(values.seed), values.mutant)
+else if (values.seed !== undefined)
+  process.exitCode = await repeat(Number(values.seed), scheme, values.mutant)
 else if (values.mutants) process.exitCode = await tryMutants(Number(values.seeds ?? 5000), positionals[0])
 else process.exitCode = await marathon()
 
-async function repeat(seed: number, mutant: string | undefined): Promise<number> {
-  const { story, failures } = await tell(seed, mutant)
+async function repeat(seed: number, chosen: SchemeName | undefined, mutant: string | undefined) {
+  const its = mutants.find(({ name }) => name === mutant)?.scheme
+  const { story, failures } = await tell(seed, chosen ?? its, mutant)
   for (const line of story) console.log(line)
   for (const { violations } of failures) for (const violation of violations) console.log(`\n${violation}`)
   return failures.length > 0 ? 1 : 0
@@ -48,20 +56,22 @@ async function repeat(seed: number, mutant: string | undefined): Promise<number>
 
 async function tryMutants(seeds: number, name = ''): Promise<number> {
   const chosen = mutants.filter((mutant) => mutant.name.includes(name))
-  let missed = 0
-  const rows = new Map<string, string>()
-  await inParallel(chosen, workers, async (mutant) => {
-    const failure = await catchMutant(mutant.name, seeds)
-    if (failure === undefined) missed += 1
+  const hunts = await hunt(chosen, { seeds, workers }, ({ mutant, caught, own }) => {
     const found =
-      failure === undefined ? `not within ${seeds}` : `seed ${failure.seed}: ${failure.violations[0]}`
+      caught === undefined ? `not within ${seeds}` : `seed ${caught.seed}: ${caught.violations[0]}`
     console.error(`${mutant.rule.padEnd(3)} ${mutant.name}\n      ${found}`)
-    rows.set(mutant.name, `| ${mutant.rule} | ${mutant.name} | ${failure?.seed ?? `more than ${seeds}`} |`)
+    for (const { seed, violations } of own)
+      console.error(
+        `      seed ${seed} fails without it: ${violations[0]} (scheme: ${mutant.scheme ?? 'none'})`,
+      )
   })
   console.log('| rule | without its guard | seeds |\n|---|---|--:|')
-  for (const mutant of chosen) console.log(rows.get(mutant.name))
+  for (const { mutant, caught } of hunts)
+    console.log(`| ${mutant.rule} | ${mutant.name} | ${caught?.seed ?? `more than ${seeds}`} |`)
+  const missed = hunts.filter(({ caught }) => caught === undefined).length
+  const ownFailures = hunts.reduce((count, { own }) => count + own.length, 0)
   console.log(`${chosen.length - missed} of ${chosen.length} mutants are caught`)
-  return missed > 0 ? 1 : 0
+  return missed + ownFailures > 0 ? 1 : 0
 }
 
 async function marathon(): Promise<number> {
@@ -72,7 +82,7 @@ async function marathon(): Promise<number> {
   const untilMs = isTimed ? beganMs + Number(values.minutes) * 60_000 : Number.POSITIVE_INFINITY
   let toldMs = beganMs
   let failed = 0
-  const { played, failures, tally } = await playMany({ from, seeds, workers, untilMs }, (outcome) => {
+  const { played, failures, tally } = await playMany({ from, seeds, scheme, workers, untilMs }, (outcome) => {
     for (const { seed, violations } of outcome.failures.slice(failed))
       console.error(`seed ${seed} fails: ${violations[0]}`)
     failed = outcome.failures.length
@@ -89,7 +99,7 @@ async function marathon(): Promise<number> {
     console.log(`\nseed ${seed}: ${violations[0]}`)
   const [first] = failures
   if (first !== undefined) {
-    const { story } = await tell(first.seed)
+    const { story } = await tell(first.seed, scheme)
     console.log(
       `\n${story.join('\n')}\n\nSeed ${first.seed} fails. Again: npm run simulate -- --seed ${first.seed}`,
     )

@@ -2,6 +2,7 @@ import type { FailurePolicy } from '../../packages/coordinator/src/run/run-event
 import { stepName } from '../../packages/coordinator/src/plan/plan.ts'
 import type { SessionEnd } from './actors/operator.ts'
 import { layAmbushes } from './faults/ambush.ts'
+import type { SchemeName } from './faults/schemes.ts'
 import { Scene } from './scene.ts'
 import type { Tally } from './tally.ts'
 import { powerManners } from './actors/managers.ts'
@@ -26,8 +27,14 @@ const patientSessions = 3
 /** After the end: what was delayed for hours arrives. */
 const afterwardsMs = 11 * 3_600_000
 
-export async function playOut(seed: number, tally: Tally, isTraced = false): Promise<Played> {
-  using scene = new Scene(seed, tally, isTraced)
+/** @param scheme what goes wrong together; undefined where the seed is to say it */
+export async function playOut(
+  seed: number,
+  tally: Tally,
+  scheme: SchemeName | undefined,
+  isTraced = false,
+): Promise<Played> {
+  using scene = new Scene(seed, tally, scheme, isTraced)
   const { dice, time, operator, checker, trace, hosts } = scene
   for (const host of hosts) host.startAgent()
   trace.tell(`${operator.record.run}: ${operator.record.plan.steps.map(stepName).join(', ')}`)
@@ -65,8 +72,17 @@ function isOver(end: SessionEnd): boolean {
   return end === 'succeeded' || end === 'waived'
 }
 
-async function session({ dice, operator, checker, trace, hosts, phases }: Scene): Promise<SessionEnd> {
-  const policy: FailurePolicy = dice.happens(0.3) ? 'continue' : 'hold'
+async function session({
+  dice,
+  operator,
+  checker,
+  trace,
+  hosts,
+  phases,
+  scheme,
+}: Scene): Promise<SessionEnd> {
+  const thrown: FailurePolicy = dice.happens(0.3) ? 'continue' : 'hold'
+  const policy = scheme?.policy ?? thrown
   const end = await operator.carryOn(policy, dice.happens(0.2) ? 'any' : undefined)
   trace.tell(`the session (${policy}) is over: ${end}`)
   for (const { name } of hosts) phases.review(name)
@@ -92,13 +108,14 @@ function prepareTrouble(scene: Scene, seed: number): void {
   const shares: [Manner, number][] = manners
     .slice(1)
     .flatMap((manner) => (dice.happens(0.5) ? [[manner, ill / 5]] : []))
-  const slowness = dice.pick([1000, 3000, 15_000])
+  const thrown = dice.pick([1000, 3000, 15_000])
+  const slowness = scheme?.obeysWithinMs ?? thrown
   for (const service of services.values()) {
     service.manners = scheme?.manners ?? shares
     service.obeysWithinMs = slowness
   }
   for (const host of hosts) {
-    host.startsAgainAfterMs = () => dice.pick([100, 1000, 20_000])
+    host.startsAgainAfterMs = () => scheme?.startsAgainAfterMs ?? dice.pick([100, 1000, 20_000])
     host.powerManners =
       scheme?.powerManners ?? powerManners.flatMap((manner) => (dice.happens(0.5) ? [[manner, ill / 4]] : []))
     if (dice.happens(0.2))

@@ -1,6 +1,8 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { availableParallelism, constants, setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import type { SchemeName } from './faults/schemes.ts'
+import type { Mutant } from './mutants/mutant.ts'
 import { Tally } from './tally.ts'
 import type { Batch, Failure, Order } from './worker.ts'
 
@@ -70,9 +72,10 @@ export async function playMany(
   {
     from,
     seeds,
+    scheme,
     workers = workersByDefault,
     untilMs = Number.POSITIVE_INFINITY,
-  }: { from: number; seeds: number; workers?: number; untilMs?: number },
+  }: { from: number; seeds: number; scheme?: SchemeName | undefined; workers?: number; untilMs?: number },
   onProgress: (outcome: Outcome) => void = () => {},
 ): Promise<Outcome> {
   const tally = new Tally()
@@ -86,7 +89,8 @@ export async function playMany(
       while (next < end && performance.now() < untilMs) {
         const first = next
         next = Math.min(end, first + batchSeeds)
-        const batch = await player.play({ from: first, to: next - 1, stopsAtFirst: false, isTraced: false })
+        const order = { from: first, to: next - 1, scheme, stopsAtFirst: false, isTraced: false }
+        const batch = await player.play(order)
         tally.add(batch.counts)
         failures.push(...batch.failures)
         played += batch.played
@@ -98,38 +102,54 @@ export async function playMany(
 }
 
 /** Plays one seed and tells its story. */
-export async function tell(seed: number, mutant?: string): Promise<Batch> {
+export async function tell(seed: number, scheme?: SchemeName, mutant?: string): Promise<Batch> {
   await using player = await Player.start(mutant)
-  return await player.play({ from: seed, to: seed, stopsAtFirst: true, isTraced: true })
+  return await player.play({ from: seed, to: seed, scheme, stopsAtFirst: true, isTraced: true })
 }
 
-/**
- * The first seed, from 1, in which a mutant shows; undefined where it does not up to `seeds`. A seed in which the
- * product fails without it does not count.
- */
-export async function catchMutant(mutant: string, seeds: number): Promise<Failure | undefined> {
-  await using player = await Player.start(mutant)
-  for (let from = 1; from <= seeds;) {
-    const batch = await player.play({ from, to: seeds, stopsAtFirst: true, isTraced: false })
-    const [failure] = batch.failures
-    if (failure === undefined) return undefined
-    const { failures: own } = await playMany({ from: failure.seed, seeds: 1, workers: 1 })
-    if (own.length === 0) return failure
-    from = failure.seed + 1
-  }
-  return undefined
+/** What came of looking for a mutant. */
+export interface Hunt {
+  readonly mutant: Mutant
+  /** The first play in which it shows; undefined where it does not. */
+  readonly caught: Failure | undefined
+  /** Plays that the product fails without it: they do not count, and should not be. */
+  readonly own: readonly Failure[]
 }
 
-/** Does something with each of these, so many at once. */
-export async function inParallel<Item>(
-  items: readonly Item[],
-  atOnce: number,
-  task: (item: Item) => Promise<void>,
-): Promise<void> {
-  const left = [...items]
+/** Looks for each of these mutants, in plays of its own scheme, from seed 1 to `seeds` at most. */
+export async function hunt(
+  mutants: readonly Mutant[],
+  { seeds, workers }: { readonly seeds: number; readonly workers: number },
+  onDone: (hunt: Hunt) => void = () => {},
+): Promise<readonly Hunt[]> {
+  const left = [...mutants]
+  const done: Hunt[] = []
   await Promise.all(
-    Array.from({ length: atOnce }, async () => {
-      for (let item = left.shift(); item !== undefined; item = left.shift()) await task(item)
+    Array.from({ length: workers }, async () => {
+      await using product = await Player.start()
+      for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
+        const hunted = await huntOne(mutant, seeds, product)
+        done.push(hunted)
+        onDone(hunted)
+      }
     }),
   )
+  return mutants.map((mutant) => done.find((one) => one.mutant === mutant)!)
+}
+
+async function huntOne(mutant: Mutant, seeds: number, product: Player): Promise<Hunt> {
+  const { name, scheme } = mutant
+  await using player = await Player.start(name)
+  const own: Failure[] = []
+  for (let from = 1; from <= seeds;) {
+    const order = { scheme, stopsAtFirst: true, isTraced: false }
+    const [caught] = (await player.play({ ...order, from, to: seeds })).failures
+    if (caught === undefined) break
+    const { seed } = caught
+    const { failures } = await product.play({ ...order, from: seed, to: seed })
+    if (failures.length === 0) return { mutant, caught, own }
+    own.push(...failures)
+    from = seed + 1
+  }
+  return { mutant, caught: undefined, own }
 }

@@ -8,7 +8,7 @@ import { Operator } from './actors/operator.ts'
 import { Checker } from './checker/checker.ts'
 import { nameOfMishap } from './faults/repertoire.ts'
 import { Phases, type LiveSession } from './faults/phases.ts'
-import { schemes, type Scheme } from './faults/schemes.ts'
+import { schemeCalled, schemeNames, type Scheme, type SchemeName } from './faults/schemes.ts'
 import { randomFleet } from './fleet.ts'
 import { coordinatorKeys, hostKeys } from './keys.ts'
 import { setAmbient } from './stand-ins/ambient.ts'
@@ -61,7 +61,7 @@ export class Scene implements Disposable {
   readonly #processes = new Map<string, Process>()
   readonly #watched = new Set<File>()
 
-  constructor(seed: number, tally: Tally, isTraced: boolean) {
+  constructor(seed: number, tally: Tally, scheme: SchemeName | undefined, isTraced: boolean) {
     this.dice = new Dice(seed)
     this.#tally = tally
     this.trace = new Trace(this.time, isTraced)
@@ -83,9 +83,11 @@ export class Scene implements Disposable {
         ),
       onMishap: (mishap, host) => this.count(nameOfMishap(mishap), host, `a message of ${host} is ${mishap}`),
     })
-    const fleet = randomFleet(dice)
+    const thrown = dice.happens(0.4) ? dice.pick(schemeNames) : undefined
+    const chosen = scheme ?? thrown
+    this.scheme = chosen && schemeCalled(chosen)
+    const fleet = randomFleet(dice, this.scheme?.fleet)
     this.#fleet = fleet
-    this.scheme = dice.happens(0.4) ? dice.pick(schemes) : undefined
     const choice = this.scheme?.verbs ?? verbs
     const verb = dice.pick(choice)
     const trusted = (id: string) => coordinatorKeys.find(({ verifying }) => verifying.id === id)?.verifying
@@ -182,7 +184,8 @@ export class Scene implements Disposable {
   /** Another operator begins their run, once; false where they have. */
   readonly beginRival = (takeOver: 'no' | 'any'): boolean => {
     if (this.rival.hasBegun) return false
-    this.rival.begin(this.dice.pick(['hold', 'continue']), takeOver)
+    const thrown = this.dice.pick(['hold', 'continue'] as const)
+    this.rival.begin(this.scheme?.policy ?? thrown, takeOver)
     return true
   }
 

@@ -1,4 +1,5 @@
 import { setPriority } from 'node:os'
+import type { SchemeName } from './faults/schemes.ts'
 import { hookProduct } from './hooks.ts'
 import { mutants } from './mutants/all.ts'
 import type { TallyCounts } from './tally.ts'
@@ -10,6 +11,8 @@ export interface Order {
   readonly from: number
   /** The last. */
   readonly to: number
+  /** What goes wrong together in each of them; where it is missing, their seeds say it. */
+  readonly scheme?: SchemeName | undefined
   readonly stopsAtFirst: boolean
   readonly isTraced: boolean
 }
@@ -43,7 +46,7 @@ async function serve(mutantName: string | undefined): Promise<void> {
     if (!(error instanceof ProcessEnded))
       stray.push(error instanceof Error ? String(error.stack) : String(error))
   })
-  const play = async ({ from, to, stopsAtFirst, isTraced }: Order): Promise<Batch> => {
+  const play = async ({ from, to, scheme, stopsAtFirst, isTraced }: Order): Promise<Batch> => {
     // Where nobody reads them, the stacks of errors are a good part of the costs.
     Error.stackTraceLimit = isTraced ? 20 : 0
     const tally = new Tally()
@@ -51,7 +54,7 @@ async function serve(mutantName: string | undefined): Promise<void> {
     let story: readonly string[] = []
     let seed = from
     for (; seed <= to; seed += 1) {
-      const played = await playOut(seed, tally, isTraced)
+      const played = await playOut(seed, tally, scheme, isTraced)
       story = played.story
       const violations = [...played.violations, ...stray.splice(0)]
       if (violations.length === 0) continue

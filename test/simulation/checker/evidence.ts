@@ -33,7 +33,7 @@ export interface Word {
   readonly atMs: number
 }
 
-function isAlike({ sighting: one }: Pick<Look, 'sighting'>, { sighting: other }: Look): boolean {
+function isAlike({ sighting: one }: Look, { sighting: other }: Look): boolean {
   return one.state === other.state && one.live === other.live
 }
 
@@ -93,16 +93,6 @@ export class Evidence {
       .filter((one) => isAlike(one, look) && !others.some((other) => isBetween(other, one)))
       .map(({ beganMs }) => beganMs)
     return look.beganMs - Math.min(look.beganMs, ...since)
-  }
-
-  /** Whether a process had seen at `atMs` or before what a look of it has seen. */
-  hasSeen(look: Look, process: Process, atMs: number): boolean {
-    return this.#looksOf
-      .get(look.instance)!
-      .some(
-        ({ process: its, beganMs, sighting }) =>
-          its === process && beganMs <= atMs && isAlike({ sighting }, look),
-      )
   }
 
   #noteAnswer({ type, body, sentAtMs: atMs }: Frame, process: Process): void {

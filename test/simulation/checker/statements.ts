@@ -9,9 +9,12 @@ import type { LedgerBook, OpenNote } from './ledger-book.ts'
 //     action on it is under way proves nothing.
 // R4. What is still on its way has no ending.
 // R6. What is said to be sealed is sealed in the ledger.
+// R9. A command is refused for its beacon where that is not to be trusted, and nowhere else: an operator would wait for nothing.
 
 /** Looks are dated by whole milliseconds of several clocks. */
 const slackMs = 5
+/** R9: how old a beacon may be. */
+const beaconAgeMs = 30_000
 
 /** Judges the answers of agents. */
 export class Statements {
@@ -26,15 +29,17 @@ export class Statements {
   /** @param ledger the one that the agent has now; undefined where its disk was lost */
   judge({ type, host, body, from }: Frame, ledger: LedgerBook | undefined): void {
     if (from === undefined) return
-    if (type === 'result') this.#judgeEnding(body['ending'] as EndingRead)
+    if (type === 'result') this.#judgeEnding(host, body['ending'] as EndingRead)
     if (type === 'refusal' && body['sealed'] === true) this.#judgeSeal(body['action'] as string, ledger)
+    if (type === 'refusal' && body['refused'] === 'act' && body['reason'] === 'beacon')
+      this.#judgeMistrust(body['inReplyTo'] as string, from)
     if (type !== 'report') return
     for (const { action, status, ending } of body['actions'] as RecordRead[]) {
-      if (ending !== undefined) this.#judgeEnding(ending)
+      if (ending !== undefined) this.#judgeEnding(host, ending)
       if (status === 'sealed') this.#judgeSeal(action, ledger)
     }
     for (const { service, observation } of body['observations'] as SightedRead[])
-      this.#judgeSight(`${service}@${host}`, observation, from, openOf(service, ledger))
+      this.#judgeSight(`${service}@${host}`, observation, openOf(service, ledger))
   }
 
   #judgeSeal(action: string, ledger: LedgerBook | undefined): void {
@@ -42,14 +47,24 @@ export class Statements {
       this.#violate('R6', `${action} is said to be sealed, and its ledger does not have it`)
   }
 
-  #judgeEnding({ outcome, observation }: EndingRead): void {
+  #judgeMistrust(command: string, from: Process): void {
+    const quoted = this.#evidence.commands.get(command)?.body['beacon']
+    const beacon = this.#evidence.beacon(String(quoted))
+    if (beacon === undefined || beacon.process !== from || from.wokeAtMs > beacon.atMs) return
+    const ageMs = from.nowMs - beacon.atMs
+    if (ageMs < beaconAgeMs - slackMs)
+      this.#violate('R9', `${from.name} does not trust a beacon of its own that is ${ageMs} ms old`)
+  }
+
+  #judgeEnding(host: string, { outcome, observation }: EndingRead): void {
+    if (observation !== undefined) this.#judgeHold(`a service of ${host}`, observation)
     const state = observation?.state
     const isOnItsWay = state === 'starting' || state === 'stopping'
     if (isOnItsWay && outcome !== 'unproven' && outcome !== 'overdue')
       this.#violate('R4', `an action is said to be ${outcome}, and the service is ${state}`)
   }
 
-  #judgeSight(instance: string, seen: Seen, from: Process, open: readonly OpenNote[]): void {
+  #judgeSight(instance: string, seen: Seen, open: readonly OpenNote[]): void {
     const look = this.#evidence.lookBehind(seen)
     if (look === undefined) return
     for (const { verb, startedAtMs } of open) {
@@ -58,8 +73,14 @@ export class Statements {
       if (isMissed && startedAtMs < look.beganMs)
         this.#violate('R3', `${instance} is said to be ${seen.state} while a ${verb} is under way`)
     }
-    if (look.sighting.heldMs !== undefined || seen.heldMs === 0) return
-    if (!this.#evidence.hasSeen(look, from, look.beganMs - seen.heldMs + slackMs))
+    this.#judgeHold(instance, seen)
+  }
+
+  /** What a manager does not know itself was watched. */
+  #judgeHold(instance: string, seen: Seen): void {
+    const look = this.#evidence.lookBehind(seen)
+    if (look === undefined || look.sighting.heldMs !== undefined || seen.state === 'unknown') return
+    if (seen.heldMs > this.#evidence.watchedMs(look) + slackMs)
       this.#violate(
         'R3',
         `${instance} is said to be ${seen.state} for ${seen.heldMs} ms, which nobody has seen`,

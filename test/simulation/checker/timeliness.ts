@@ -43,7 +43,7 @@ export class Timeliness {
     if (!frame.isAnswer) {
       const isCrowded = this.#crowd(to) > commandsAtOnce
       // A copy is not answered again.
-      if (frame.type !== 'observe' || frame.from === undefined || this.#asked.has(frame.hash)) return
+      if (frame.type !== 'observe' || this.#asked.has(frame.hash)) return
       this.#asked.add(frame.hash)
       if (!isCrowded) this.#unanswered.set(frame.hash, { process: to, atMs: to.nowMs })
       return

@@ -1,11 +1,13 @@
+import type { KeyPair } from '@filo/protocol'
 import type { Host } from '../actors/host.ts'
-import { hostKeys, signerOf, strangerKeys } from '../keys.ts'
+import { coordinatorKeys, hostKeys, nameOnly, signerOf, strangerKeys } from '../keys.ts'
 import type { Scene } from '../scene.ts'
 import { makeFrame, type Frame } from '../world/frame.ts'
 
 /**
  * Whoever has the broker, and the key of one host, makes up a message about another: what the newest command asked for
- * is answered with the opposite of the truth, or a command is given that no coordinator gave.
+ * is answered with the opposite of the truth, or a command is given that no coordinator gave. It is signed with that
+ * key, with one that nobody knows, or in the name of whose word it should be, by something that is no signature of theirs.
  */
 export function forge(scene: Scene, host: Host): boolean {
   const { network, dice } = scene
@@ -14,19 +16,28 @@ export function forge(scene: Scene, host: Host): boolean {
   const command = ofHost.findLast(({ isAnswer, type }) => !isAnswer && (type === 'observe' || type === 'act'))
   const act = ofHost.findLast(({ type }) => type === 'act')
   const others = scene.hosts.map((_, at) => at).filter((at) => scene.hosts[at] !== host)
-  const signer = signerOf(dice.happens(0.7) ? hostKeys(dice.pick(others)) : strangerKeys)
+  const known = dice.weigh([
+    ['a host', 0],
+    ['nobody', 0.2],
+    ['the sender', 0.3],
+  ])
+  const signAs = (sender: KeyPair) => {
+    if (known === 'the sender') return nameOnly(sender)
+    return signerOf(known === 'nobody' ? strangerKeys : hostKeys(dice.pick(others)))
+  }
   let made: Frame | undefined
   if (dice.happens(0.3) && act !== undefined) {
-    made = makeFrame(
-      { agent: host.name },
-      'act',
-      { ...act.body, action: dice.id(), nonce: dice.id() },
-      signer,
-    )
+    const body = { ...act.body, action: dice.id(), nonce: dice.id() }
+    made = makeFrame({ agent: host.name }, 'act', body, signAs(coordinatorKeys[0]!))
   } else if (answer !== undefined && command !== undefined) {
     const coordinator = command.body['coordinator'] as string
     const body = { ...lie(answer, command), coordinator, inReplyTo: command.hash }
-    made = makeFrame({ coordinator }, typeFor(answer, command), body, signer)
+    made = makeFrame(
+      { coordinator },
+      typeFor(answer, command),
+      body,
+      signAs(hostKeys(scene.hosts.indexOf(host))),
+    )
   }
   if (made === undefined) return false
   network.inject(made, dice.between(0, 5))

@@ -17,5 +17,5 @@ export function lookAtStatus({ network, dice, fleetName }: Scene, host: Host): v
     settle: true,
   }
   const frame = makeFrame({ agent: host.name }, 'observe', body, signerOf(coordinatorKeys[1]!))
-  network.inject(frame, dice.pick([0, 0, 100, 1000]))
+  network.inject(frame, dice.pick([0, 0, 100, 1000, 2000]))
 }

@@ -47,6 +47,8 @@ export class Phases {
       this.#asked.delete(frame.host)
     if (!frame.isAnswer && !isDelivered && frame.type === 'observe' && frame.from !== undefined) {
       this.#asked.set(frame.host, { hash: frame.hash, process: frame.from })
+      // Each question is another one.
+      if (this.#last.get(frame.host) === 'proof') this.#last.delete(frame.host)
     }
   }
 

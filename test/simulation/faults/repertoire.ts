@@ -4,7 +4,7 @@ import type { Scene } from '../scene.ts'
 import type { Service as DiskService } from '../world/disk.ts'
 import type { Machine } from '../world/machine.ts'
 import type { Mishap } from '../world/network.ts'
-import { points, type Process } from '../world/process.ts'
+import { points, type Point, type Process } from '../world/process.ts'
 import type { Service } from '../world/service.ts'
 import { forge } from './forgery.ts'
 import type { Phase } from './phases.ts'
@@ -227,20 +227,24 @@ function atService(
   }
 }
 
-/** It ends or stands still between two steps of its code, at the next point of a kind that it comes to. */
+/** It ends or stands still between two steps of its code, at the next point that it comes to while things stand as they do. */
 function trapFaults(who: string, processOf: (scene: Scene, host: Host) => Process | undefined): Fault[] {
   return (['killed', 'frozen'] as const).map((how) => ({
     name: `${who} ${how} at a step`,
     strike: (scene, host) => {
       const process = processOf(scene, host)
       if (process === undefined) return false
-      const { dice } = scene
+      const { dice, phases } = scene
       // Only agents run scripts.
-      const point = dice.pick(points.filter((one) => who === 'agent' || !one.startsWith('request')))
+      const kinds = points.filter((one) => who === 'agent' || !one.startsWith('request'))
+      const point = dice.happens(0.5) ? dice.pick(kinds) : undefined
+      const phase = phases.of(host.name)
       const name = `${who} ${how} at a step`
-      const onSprung = (): void =>
-        scene.count(name, host.name, `${who} of ${host.name} is ${how} at ${point}`)
-      process.setTrap({ point, frozenMs: how === 'killed' ? undefined : dice.pick(frozenMs), onSprung })
+      const onSprung = (at: Point): void =>
+        scene.count(name, host.name, `${who} of ${host.name} is ${how} at ${at}`, phase)
+      const isArmed = (): boolean => phases.of(host.name) === phase
+      const lastsMs = how === 'killed' ? undefined : dice.pick(frozenMs)
+      process.setTrap({ point, isArmed, frozenMs: lastsMs, onSprung })
       return false
     },
   }))

@@ -1,3 +1,5 @@
+import type { SchemeName } from '../faults/schemes.ts'
+
 /** A guard taken out of the product. */
 export interface Mutant {
   /** What the code does without it, in words. */
@@ -5,6 +7,8 @@ export interface Mutant {
   /** What it breaks: R1-R14. */
   readonly rule: string
   readonly edits: readonly Edit[]
+  /** What goes wrong in the plays in which it is looked for, where few others bring about what it takes. */
+  readonly scheme?: SchemeName
 }
 
 /** A text that stands exactly once in a file, and what is put in its place. */
@@ -16,6 +20,13 @@ export interface Edit {
 }
 
 /** One edit in one file. */
-export function mutant(rule: string, name: string, file: string, from: string, to: string): Mutant {
-  return { rule, name, edits: [{ file, from, to }] }
+export function mutant(
+  rule: string,
+  name: string,
+  file: string,
+  from: string,
+  to: string,
+  scheme?: SchemeName,
+): Mutant {
+  return { rule, name, edits: [{ file, from, to }], ...(scheme && { scheme }) }
 }

@@ -19,6 +19,7 @@ export const mutantsOfAgents: readonly Mutant[] = [
     ledgerFile,
     "and ((service = ? and hook is ?) or service = '')",
     'and service = ? and hook is ?',
+    'another run takes over a host that goes down',
   ),
   mutant(
     'R3',
@@ -86,6 +87,7 @@ export const mutantsOfAgents: readonly Mutant[] = [
     agentFile,
     'if (ledger.isBusy(act)) {',
     'if (false as boolean) {',
+    'another run takes over while actions go on',
   ),
   mutant(
     'R5',
@@ -130,6 +132,7 @@ export const mutantsOfAgents: readonly Mutant[] = [
     claimsFile,
     'return holder?.run === run && holder.coordinator === coordinator && holder.grant === grant',
     'return holder !== null || run === coordinator || grant === 0',
+    'another run takes over, and commands of the first come late',
   ),
   mutant(
     'R8',
@@ -144,6 +147,7 @@ export const mutantsOfAgents: readonly Mutant[] = [
     claimsFile,
     'return this.#clock.sinceBoot() > this.#leaseUntilMs && this.#ledger.openActions().length === 0',
     'return this.#clock.sinceBoot() > this.#leaseUntilMs',
+    'another run begins while actions of the first go on, which stands still',
   ),
   mutant(
     'R8',
@@ -186,6 +190,7 @@ export const mutantsOfAgents: readonly Mutant[] = [
     beaconFile,
     'if (ageMs > beaconAgeMs) return',
     'if (ageMs > beaconAgeMs * 1e6) return',
+    'commands come late, and whoever sent them stands still',
   ),
   mutant(
     'R9',
@@ -193,6 +198,7 @@ export const mutantsOfAgents: readonly Mutant[] = [
     beaconFile,
     '  #now(): number {\n    const nowMs = this.#clock.sinceBoot()',
     '  #now(): number {\n    const nowMs = this.#clock.wall().getTime()',
+    'clocks of hosts step',
   ),
   mutant(
     'R9',
@@ -200,6 +206,7 @@ export const mutantsOfAgents: readonly Mutant[] = [
     beaconFile,
     '  #now(): number {\n    const nowMs = this.#clock.sinceBoot()',
     '  #now(): number {\n    const nowMs = this.#clock.now()',
+    'a command waits for an agent that stands still',
   ),
   mutant(
     'R9',
@@ -207,6 +214,7 @@ export const mutantsOfAgents: readonly Mutant[] = [
     beaconFile,
     'if (Number(time) < Math.floor(this.#stoodStillUntilMs)) {',
     'if (Number(time) < 0) {',
+    'a command waits for an agent that stands still',
   ),
   mutant(
     'R8',
@@ -221,6 +229,7 @@ export const mutantsOfAgents: readonly Mutant[] = [
     agentFile,
     "if (stale !== undefined) return { reason: 'beacon', detail: stale } as const",
     "if (stale === '') return { reason: 'beacon', detail: stale } as const",
+    'a start waits for a very slow disk',
   ),
   mutant(
     'R11',
@@ -235,6 +244,7 @@ export const mutantsOfAgents: readonly Mutant[] = [
     agentFile,
     '      const { services, settle } = command.body\n',
     '      const { services, settle } = command.body\n      while ((this.#ledger?.openActions().length ?? 0) > 0) await this.#world.clock.sleep(1000)\n',
+    'services hang, and people look',
   ),
   mutant(
     'R10',
@@ -242,12 +252,27 @@ export const mutantsOfAgents: readonly Mutant[] = [
     envelopeFile,
     'if (!verify(null, preAuthenticationEncoding(payloadType, content), key.publicKey, sig))',
     'if (sig.length !== 64)',
+    'forged and old messages',
   ),
+  {
+    rule: 'R3',
+    name: 'what is seen twice has held since the first look, whatever was seen between',
+    scheme: 'services fall over, and people look',
+    edits: [
+      { file: observerFile, from: 'if (!isSame(older, newer)) return newer', to: '' },
+      {
+        file: observerFile,
+        from: 'other !== way && atMs > sinceMs',
+        to: "other === '' && way === '' && sinceMs < 0",
+      },
+    ],
+  },
   mutant(
     'R3',
-    'what is seen twice has held since the first look, whatever was seen between',
+    'what others have seen between two looks does not count',
     observerFile,
-    'if (!isSame(older, newer)) return newer',
-    '',
+    'other !== way && atMs > sinceMs',
+    "other === '' && way === '' && sinceMs < 0",
+    'services fall over, and people look',
   ),
 ]

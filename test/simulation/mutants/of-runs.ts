@@ -6,6 +6,7 @@ const runFile = 'packages/coordinator/src/run/run.ts'
 const phaseFile = 'packages/coordinator/src/run/phase.ts'
 const decideFile = 'packages/coordinator/src/run/decide.ts'
 const interpretFile = 'packages/coordinator/src/run/interpret.ts'
+const answersFile = 'packages/coordinator/src/engine/answers.ts'
 const hostsFile = 'packages/coordinator/src/engine/hosts.ts'
 const hostStepFile = 'packages/coordinator/src/run/host-step.ts'
 const hostsOfRunFile = 'packages/coordinator/src/run/hosts.ts'
@@ -34,19 +35,30 @@ export const mutantsOfRuns: readonly Mutant[] = [
     'Math.max(known.sinceMs, goingDown.atMs) < goneAfterMs',
     'known.sinceMs < goneAfterMs',
   ),
-  mutant(
-    'R10',
-    'a host has booted that answers from the boot that was to end',
-    hostStepFile,
-    '!isAwaited || action?.going === undefined || boot === action.going.boot) return []',
-    '!isAwaited || action?.going === undefined) return []',
-  ),
+  {
+    rule: 'R10',
+    name: 'a host has booted that answers from the boot that was to end',
+    scheme: 'an agent is restarted while its host goes down',
+    edits: [
+      {
+        file: hostStepFile,
+        from: '!isAwaited || action?.going === undefined || boot === action.going.boot) return []',
+        to: '!isAwaited || action?.going === undefined) return []',
+      },
+      {
+        file: answersFile,
+        from: 'if (boot !== action.going?.boot) return interpretReturn(this.#state, step, boot)',
+        to: 'return interpretReturn(this.#state, step, boot)',
+      },
+    ],
+  },
   mutant(
     'R10',
     'what was proven before a host booted by itself needs not be seen again',
     hostsOfRunFile,
     '    state.reviews.add(index)\n',
     '    return\n',
+    'hosts crash whose part is done',
   ),
   mutant(
     'R3',
@@ -108,6 +120,7 @@ export const mutantsOfRuns: readonly Mutant[] = [
     runFile,
     "if (phase === 'waived' && !state.gates.isOpen(step)) return standings.waiting",
     '',
+    'an operator gives their word for a step before its turn',
   ),
   mutant(
     'R3',
@@ -115,6 +128,7 @@ export const mutantsOfRuns: readonly Mutant[] = [
     runFile,
     "if (phase === 'done' && !state.gates.hasNeeds(step)) return { met: false, ended: true }",
     '',
+    'what was stopped or started does not stay so',
   ),
   mutant(
     'R3',
@@ -178,6 +192,7 @@ export const mutantsOfRuns: readonly Mutant[] = [
     decideFile,
     "for (const host of dueHosts(state)) if (host.kind === 'fenced') return false",
     '',
+    'another run takes some of the hosts',
   ),
   mutant(
     'R10',
@@ -213,6 +228,7 @@ export const mutantsOfRuns: readonly Mutant[] = [
     waiverFile,
     "if (phase === 'sent') {",
     "if (phase === 'sent' || phase === 'unknown') {",
+    'hooks are cut off',
   ),
   mutant(
     'R13',
@@ -220,5 +236,6 @@ export const mutantsOfRuns: readonly Mutant[] = [
     decideFile,
     'export const attemptsPerSession = 5',
     'export const attemptsPerSession = 500',
+    'another run takes over while actions go on',
   ),
 ]

@@ -68,6 +68,7 @@ export const mutantsOfTheEngine: readonly Mutant[] = [
     answersFile,
     'if (!sealed || !isSameLedger || !this.#isWaitedFor(step, action)) return',
     'if (!sealed || !this.#isWaitedFor(step, action)) return',
+    'a ledger is lost, and copies of commands come to the new one',
   ),
   mutant(
     'R6',
@@ -75,6 +76,7 @@ export const mutantsOfTheEngine: readonly Mutant[] = [
     answersFile,
     'if (!sealed || !isSameLedger || !this.#isWaitedFor(step, action)) return',
     'if (!isSameLedger || !this.#isWaitedFor(step, action)) return',
+    'another run takes over, and copies of commands come',
   ),
   mutant(
     'R8',
@@ -82,6 +84,7 @@ export const mutantsOfTheEngine: readonly Mutant[] = [
     answersFile,
     'return before?.ledger === ledger && before.grant !== grant',
     'return false',
+    'another run comes and goes while the first stands still',
   ),
   mutant(
     'R10',
@@ -89,6 +92,7 @@ export const mutantsOfTheEngine: readonly Mutant[] = [
     linkFile,
     'if (this.#hostByKey.get(key.id)?.host !== body.host || body.fleet',
     'if (body.fleet',
+    'forged and old messages',
   ),
   mutant(
     'R10',
@@ -110,10 +114,12 @@ export const mutantsOfTheEngine: readonly Mutant[] = [
     standstillFile,
     'return this.#stillMs > this.#longestMs',
     'return this.#stillMs > this.#longestMs * 1000',
+    'an agent falls over whenever it looks',
   ),
   {
     rule: 'R14',
     name: 'a session measures by the wall clock',
+    scheme: 'the clock of a coordinator steps',
     edits: [
       {
         file: executorFile,
@@ -135,6 +141,7 @@ export const mutantsOfTheEngine: readonly Mutant[] = [
   {
     rule: 'R14',
     name: 'a session measures by a clock that stands still while the machine is suspended',
+    scheme: 'the machine of a coordinator is suspended',
     edits: [
       {
         file: executorFile,

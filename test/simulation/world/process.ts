@@ -27,10 +27,13 @@ export const points: readonly Point[] = [
 
 /** What befalls a process the next time that it comes to a point. */
 export interface Trap {
-  readonly point: Point
+  /** Undefined: whichever it is. */
+  readonly point: Point | undefined
+  /** Whether it may spring now. */
+  readonly isArmed: () => boolean
   /** For how long it stands still; where it is killed, undefined. */
   readonly frozenMs: number | undefined
-  readonly onSprung: () => void
+  readonly onSprung: (point: Point) => void
 }
 
 /**
@@ -125,10 +128,10 @@ export class Process {
   /** Its code comes to a point. False when that is where it ended, and nothing more may be done. */
   reaches(point: Point): boolean {
     if (this.#isOver) return false
-    const at = this.#traps.findIndex((trap) => trap.point === point)
+    const at = this.#traps.findIndex((trap) => (trap.point ?? point) === point && trap.isArmed())
     if (at === -1) return true
     const [trap] = this.#traps.splice(at, 1)
-    trap!.onSprung()
+    trap!.onSprung(point)
     if (trap!.frozenMs === undefined) this.end()
     else this.freeze(trap!.frozenMs)
     return !this.#isOver
