@@ -14,7 +14,7 @@ export interface FiloOptions {
   /** Where it is typed: `filo.yaml` is looked for there. */
   readonly cwd: string
   readonly env?: Readonly<Record<string, string>>
-  /** After this long it is killed, and the test fails. */
+  /** After this long it is killed, and the test fails; longer than it may itself wait for hosts (`--patience`, 1 minute). */
   readonly timeoutMs?: number
   /** Put before the command, as nsenter(1) is to run it elsewhere; it must become the command, not stand beside it. */
   readonly prefix?: readonly string[]
@@ -45,7 +45,7 @@ export function filoEnvironment(cwd: string): NodeJS.ProcessEnv {
 }
 
 export function startFilo(args: readonly string[], options: FiloOptions): RunningFilo {
-  const { cwd, env = {}, timeoutMs = 60_000, prefix = [] } = options
+  const { cwd, env = {}, timeoutMs = 180_000, prefix = [] } = options
   const [program, ...rest] = [...prefix, programs().filo, ...args]
   const child = spawn(program!, rest, {
     cwd,
