@@ -1,6 +1,7 @@
 // `npm run bench -- NAME [ARGUMENT…]`: each benchmark is a file of that name with a `main`.
 
 const benchmarks: Readonly<Record<string, () => Promise<{ main: (args: string[]) => Promise<void> }>>> = {
+  connections: () => import('./connections.ts'),
   host: () => import('./host.ts'),
   journal: () => import('./journal.ts'),
   plan: () => import('./plan.ts'),
