@@ -4,6 +4,7 @@ const benchmarks: Readonly<Record<string, () => Promise<{ main: (args: string[])
   connections: () => import('./connections.ts'),
   host: () => import('./host.ts'),
   journal: () => import('./journal.ts'),
+  messages: () => import('./messages.ts'),
   plan: () => import('./plan.ts'),
   startup: () => import('./startup.ts'),
   run: () => import('./run.ts'),
