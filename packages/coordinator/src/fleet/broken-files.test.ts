@@ -942,6 +942,20 @@ services:
     ['5:35: a cycle of needs: a needs b (filo.yaml:5:35) needs a (filo.yaml:6:36)'],
   ],
   [
+    'a cycle through a service that also needs what there is not',
+    `fleet: lists
+broker: local
+hosts: { h1: }
+services:
+  a: { hosts: h1, lsb: a, needs: [nothing, b] }
+  b: { hosts: h1, lsb: b, needs: a }
+`,
+    [
+      '5:35: services.a.needs[0]: there is no service "nothing"; known: a, b',
+      '5:44: a cycle of needs: a needs b (filo.yaml:5:44) needs a (filo.yaml:6:34)',
+    ],
+  ],
+  [
     'a cycle of three, with an order in it',
     `fleet: lists
 broker: local
