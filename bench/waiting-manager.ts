@@ -24,5 +24,6 @@ export function waiting(ms: number): Manager<CommandDefinition> {
       ),
     start: ({ start }) => change(start.at(-1)!, false),
     stop: ({ stop }) => change(stop.at(-1)!, true),
+    rootCommands: () => [],
   }
 }

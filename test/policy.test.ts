@@ -44,7 +44,7 @@ test('a frozen host keeps the whole run from beginning; it is said where, until 
     ),
   })
   const run = await fleet.newestRun()
-  expect(stdout).toMatch(new RegExp(`filo resume ${run} +carry on, once the policy of db-host allows it`))
+  expect(stdout).toMatch(new RegExp(`filo resume ${run} +carry on, once db-host allows it`))
   expect(fleet.services.requests()).toEqual([])
 
   const status = await fleet.filo('status')

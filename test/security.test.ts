@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { build } from 'esbuild'
 import { expect, test } from 'vitest'
 
 // docs/security.md names a test for whatever it says stops an attacker. It is held to that.
@@ -32,6 +33,29 @@ test('every package that an agent loads is listed, and why', () => {
   })
   const listed = rowsBelow('What an agent is made of').map(([name]) => name!.trim().replaceAll('`', ''))
   expect(listed.toSorted()).toEqual([...new Set(loaded)].toSorted())
+})
+
+test('what is built of an agent holds as many packages as are counted', async () => {
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: ['packages/agent/src/main.ts'],
+    outdir: 'nowhere',
+    write: false,
+    metafile: true,
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+  })
+  const bundled = new Set(
+    Object.keys(metafile.inputs).flatMap(
+      (path) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? [],
+    ),
+  )
+  const direct = rowsBelow('What an agent is made of').length
+  expect(page).toContain(
+    `An agent loads ${direct} packages of others, and these need ${bundled.size - direct} more: ${bundled.size} are in what`,
+  )
 })
 
 interface Named {

@@ -6,7 +6,6 @@ import {
   type ActionRecord,
   type Claim,
   type Command,
-  type Freeze,
   type HostDefinition,
   type Mailbox,
   type Observation,
@@ -15,7 +14,6 @@ import {
   type ServiceDefinition,
   type Sighted,
   type SigningKey,
-  type Task,
   type Transport,
   type TrustedKey,
   type Unsealable,
@@ -30,9 +28,10 @@ import { isLedgerFailure, Ledger } from './ledger.ts'
 import type { Manager } from './managers/manager.ts'
 import { lookTimeoutMs, underWay } from './observer.ts'
 import type { Stage } from './perform.ts'
-import { localTime } from './policy-file.ts'
-import { objectionTo, standstillOf, type Policy } from './policy.ts'
+import { Permission } from './permission.ts'
+import type { Policy } from './policy.ts'
 import { Repeats } from './repeats.ts'
+import type { Rights } from './rights.ts'
 import { Voice, type Origin, type Question } from './voice.ts'
 
 // One message in, its answers out. A message is checked in the order of DESIGN section 7, cheapest first: what is
@@ -50,6 +49,8 @@ export interface AgentWorld extends Stage {
   readonly outputDir: string
   /** The host's own policy, as it stands at the moment. */
   readonly policy: () => Policy
+  /** Where the agent needs rights that are not its own. */
+  readonly rights?: Rights
 }
 
 export interface AgentIdentity {
@@ -79,6 +80,7 @@ export class Agent implements AsyncDisposable {
   readonly #beacons: Beacons
   readonly #voice: Voice
   readonly #definitions: Definitions
+  readonly #permission: Permission
   readonly #repeats = new Repeats()
   readonly #closing = new AbortController()
   #mailbox: Mailbox | undefined
@@ -100,13 +102,15 @@ export class Agent implements AsyncDisposable {
     this.#actions = ledger && new Actions(world, host.host, ledger, world.outputDir, world.log)
     this.#beacons = new Beacons(world.clock)
     this.#definitions = new Definitions(host)
+    this.#permission = new Permission(world)
     this.#voice = new Voice(world, identity.key, {
       fleet: host.fleet,
       host: host.host,
       ledger,
       beacon: () => this.#beacons.issue(this.#claims?.turn ?? 0),
       holder: () => (this.#claims ? this.#claims.holder : (this.#sight?.().holder ?? null)),
-      freeze: () => this.#freeze(),
+      freeze: () => this.#permission.freeze(),
+      lack: () => this.#permission.lack,
     })
   }
 
@@ -121,6 +125,7 @@ export class Agent implements AsyncDisposable {
     ledger: Ledger | (() => LedgerSight),
   ): Promise<Agent> {
     const agent = new Agent(world, host, identity, ledger)
+    if (agent.#permission.isLimited) await agent.#permission.review()
     agent.#mailbox = await world.transport.open({ agent: host.host }, (message) => agent.receive(message))
     // Only now: what is found out may end a run, whose coordinator then gives the host back.
     agent.#adoptAll()
@@ -171,6 +176,8 @@ export class Agent implements AsyncDisposable {
     this.#claims?.hearFrom(command.body.coordinator)
     if (command.type === 'observe') {
       const { services, settle } = command.body
+      // Somebody may have given them meanwhile.
+      if (this.#permission.lack !== null) await this.#permission.review()
       return this.#voice.report(origin, { observations: await this.#observe(services, settle) })
     }
     if (this.#ledger === null || this.#claims === null || this.#actions === null) {
@@ -183,12 +190,16 @@ export class Agent implements AsyncDisposable {
     }
     switch (command.type) {
       case 'claim': {
+        const lack = this.#permission.isLimited ? await this.#lackFor(command.body) : undefined
         // R8. Or a copy of a claim that was granted once would give the host again to a run that has long ended.
         const stale = this.#beacons.objection(command.body.beacon, this.#claims.turn)
         if (stale !== undefined) return this.#voice.refuse(origin, 'claim', 'beacon', stale)
-        const objection = this.#objectionTo(command.body.tasks, command.body.operator)
+        const objection = this.#permission.objectionTo(command.body.tasks, command.body.operator)
         if (objection !== undefined) {
           return this.#refuseClaim(command.body, origin, this.#ledger, 'policy', objection)
+        }
+        if (lack !== undefined) {
+          return this.#refuseClaim(command.body, origin, this.#ledger, 'rights', lack)
         }
         const answer = this.#claims.claim(command.body)
         if (answer.kind === 'held') {
@@ -223,30 +234,22 @@ export class Agent implements AsyncDisposable {
     }
   }
 
+  /** Nothing else of a claim takes a while: one that is refused anyway is not asked about. */
+  async #lackFor({ tasks, beacon }: Claim): Promise<string | undefined> {
+    if (this.#beacons.objection(beacon, this.#claims!.turn) !== undefined) return undefined
+    return await this.#permission.lackFor(tasks)
+  }
+
   #refuseClaim(
     { run, operator }: Claim,
     origin: Origin,
     ledger: Ledger,
-    reason: 'claimed' | 'policy',
+    reason: 'claimed' | 'policy' | 'rights',
     detail: string,
   ): void {
     const data = { outcome: 'refused', run, operator, reason: cut(detail) } as const
     ledger.note({ type: 'filo.claim.refused', subject: run, data })
     this.#voice.refuse(origin, 'claim', reason, detail)
-  }
-
-  /** Why the host's own policy forbids some of this now. */
-  #objectionTo(tasks: readonly Task[], operator: string): string | undefined {
-    const { policy, clock } = this.#world
-    return objectionTo(tasks, operator, policy(), localTime(clock.wall()))
-  }
-
-  #freeze(): Freeze | null {
-    const { policy, clock } = this.#world
-    const standstill = standstillOf(policy(), localTime(clock.wall()))
-    if (standstill === undefined) return null
-    const { untilMs, why } = standstill
-    return { until: untilMs === null ? null : new Date(untilMs).toISOString(), why: cut(why) }
   }
 
   async #act(act: Act, origin: Origin, ledger: Ledger, claims: Claims, actions: Actions): Promise<void> {
@@ -303,7 +306,7 @@ export class Agent implements AsyncDisposable {
         () => {
           const stale = this.#beacons.objection(act.beacon)
           if (stale !== undefined) return { reason: 'beacon', detail: stale } as const
-          const objection = this.#objectionTo([act], act.operator)
+          const objection = this.#permission.objectionTo([act], act.operator)
           if (objection !== undefined) return { reason: 'policy', detail: objection } as const
           if (!claims.isHeldBy(act.run, act.coordinator, act.grant)) {
             return { reason: 'grant', detail: 'another grant came into force meanwhile' } as const

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import {
   formatSigningKey,
@@ -22,6 +22,8 @@ export const AgentConfig = z.strictObject({
   key: z.string().min(1),
   /** The public keys (PEM) of the coordinators that this agent obeys. */
   trusted: z.array(z.string()).min(1),
+  /** The user that the agent runs as, who runs by sudo what needs root; absent: it runs everything as itself. */
+  user: z.string().min(1).optional(),
   /** A file with the secrets of this host, one a line: they are in nothing that the agent writes or says. */
   secrets: z.string().startsWith('/').optional(),
 })
@@ -37,6 +39,8 @@ export interface ReadConfig {
   readonly definition: HostDefinition
   readonly identity: AgentIdentity
   readonly secrets: readonly string[]
+  /** Who it runs as, and by sudo what needs root; undefined: everything as itself. */
+  readonly user: string | undefined
   /** Where the host's own policy is, if it has one. */
   readonly policyFile: string
 }
@@ -53,7 +57,7 @@ function parseConfig(file: string): AgentConfig {
 
 /**
  * The fingerprint of the agent's own key (SHA-256 of its SPKI DER form, hexadecimal). Makes the key where there is none: it never leaves
- * its host. Throws ConfigurationError.
+ * its host, and the group that may read the configuration may read it. Throws ConfigurationError.
  */
 export function showFingerprint(file: string): string {
   const keyFile = resolve(dirname(file), parseConfig(file).key)
@@ -64,6 +68,7 @@ export function showFingerprint(file: string): string {
         flag: 'wx',
         flush: true,
       })
+      shareWithGroup(keyFile, file)
     } catch (error) {
       throw new ConfigurationError(`the agent's key cannot be made: ${(error as Error).message}`, {
         cause: error,
@@ -73,9 +78,17 @@ export function showFingerprint(file: string): string {
   return readKey(keyFile, () => parseSigningKey(readText(keyFile, "the agent's private key"))).id
 }
 
+/** An agent that is not root reads what root has made for it. */
+function shareWithGroup(keyFile: string, configFile: string): void {
+  const { gid, mode } = statSync(configFile)
+  if (process.geteuid?.() !== 0 || (mode & 0o040) === 0) return
+  chownSync(keyFile, 0, gid)
+  chmodSync(keyFile, 0o640)
+}
+
 /** Reads an agent's configuration and keys. Throws ConfigurationError. */
 export function readConfig(file: string): ReadConfig {
-  const { broker, key, trusted, secrets, ...definition } = parseConfig(file)
+  const { broker, key, trusted, secrets, user, ...definition } = parseConfig(file)
   const keyFile = resolve(dirname(file), key)
   if (!existsSync(keyFile)) {
     throw new ConfigurationError(
@@ -92,6 +105,7 @@ export function readConfig(file: string): ReadConfig {
     definition,
     identity: { key: signing, trusted: (id) => byId.get(id) },
     secrets: secrets === undefined ? [] : secretsIn(secrets),
+    user,
     policyFile: policyFileOf(file),
   }
 }

@@ -56,7 +56,7 @@ export function describeExit(exit: Exit): string {
   if (exit.kind === 'killed') return `killed by ${exit.signal}`
   if (exit.kind === 'not-started') return `cannot be started: ${exit.error}`
   return exit.survived
-    ? 'cut short; something of it survives SIGKILL (uninterruptible I/O?)'
+    ? "cut short, but something of it survives (in uninterruptible I/O, or root's)"
     : 'cut short and killed'
 }
 

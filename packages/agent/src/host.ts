@@ -4,7 +4,6 @@ import { randomUUID } from 'node:crypto'
 import { Redactor, Relay, systemClock, type HostDefinition, type Transport } from '@filo/protocol'
 import type { Logger } from 'pino'
 import { Agent, type AgentIdentity } from './agent.ts'
-import * as exec from './exec.ts'
 import { readLedger } from './ledger-reader.ts'
 import { Ledger } from './ledger.ts'
 import { createManagers } from './managers/all.ts'
@@ -13,6 +12,8 @@ import { readPolicy } from './policy-file.ts'
 import { noPolicy } from './policy.ts'
 import { probeReady } from './probe.ts'
 import { isGroupAlive, isLeaderAlive, killGroup } from './process-group.ts'
+import { rightsOf } from './rights.ts'
+import { bySudo, direct } from './runner.ts'
 import { noScopes, openScopes } from './scope.ts'
 
 export interface HostOptions {
@@ -34,6 +35,8 @@ export interface HostOptions {
   readonly managers?: Managers
   /** Where the host's own policy is; undefined where the coordinator's process is its agent. */
   readonly policyFile?: string
+  /** Whether what needs root is run by sudo. */
+  readonly isBySudo?: boolean
 }
 
 /** A host that is answered for. */
@@ -55,9 +58,10 @@ export async function openHost(options: HostOptions): Promise<OpenHost> {
     isActing,
     log,
     redactor = new Redactor(),
-    managers = createManagers(),
     policyFile,
   } = options
+  const runner = options.isBySudo ? bySudo : direct
+  const { managers = createManagers(runner) } = options
   const outputDir = join(stateDir, 'output')
   const ledgerFile = join(stateDir, 'ledger.db')
   if (isActing) mkdirSync(outputDir, { recursive: true, mode: 0o700 })
@@ -68,7 +72,7 @@ export async function openHost(options: HostOptions): Promise<OpenHost> {
   if (ledger !== null && options.isRelayed) {
     stack.use(new Relay(ledger.audit, transport))
   }
-  const scopes = isActing ? await openScopes() : noScopes
+  const scopes = isActing ? await openScopes(runner) : noScopes
   if (scopes.why !== undefined) {
     log.warn(
       { why: scopes.why },
@@ -77,11 +81,15 @@ export async function openHost(options: HostOptions): Promise<OpenHost> {
   }
   const world = {
     clock: systemClock,
-    observer: new Observer(managers, probeReady, systemClock),
+    observer: new Observer(
+      managers,
+      (ready, signal, timeoutMs) => probeReady(ready, signal, timeoutMs, runner),
+      systemClock,
+    ),
     managers,
     processes: {
-      act: exec.act,
-      look: exec.look,
+      act: runner.act,
+      look: runner.look,
       isGroupAlive,
       isLeaderAlive,
       killGroup,
@@ -92,6 +100,7 @@ export async function openHost(options: HostOptions): Promise<OpenHost> {
     redactor,
     boot: options.boot,
     outputDir,
+    ...(runner.isBySudo && { rights: rightsOf(definition, managers, scopes.isScoped) }),
     policy: () => (policyFile === undefined ? noPolicy : readPolicy(policyFile)),
   }
   const { rejected } = stack.use(

@@ -1,9 +1,12 @@
 import { AddressInUse, BrokerUnavailable, DamagedDatabase, readBootId, systemClock } from '@filo/protocol'
 import { Command, CommanderError } from 'commander'
-import { ConfigurationError, readConfig, showFingerprint } from './config.ts'
+import { ConfigurationError, readConfig, showFingerprint, type ReadConfig } from './config.ts'
 import { LedgerInUse } from './ledger.ts'
+import { createManagers } from './managers/all.ts'
 import { localTime, readPolicy } from './policy-file.ts'
 import { standstillOf } from './policy.ts'
+import { rightsOf } from './rights.ts'
+import { isSystemd } from './scope.ts'
 import { serve } from './serve.ts'
 
 /** Exit codes of sysexits(3), as DESIGN section 9 uses them. */
@@ -38,12 +41,22 @@ async function main(): Promise<void> {
     }
     const frozen = standstillOf(policy, localTime(systemClock.wall()))
     const also = frozen === undefined ? '' : `; ${frozen.why}`
+    await requireRights(read)
     process.stdout.write(
       `${config}: fine; ${host}, services: ${services.length}, hooks: ${hooks.length}${also}\n`,
     )
     return
   }
   await serve(read, state, readBootId())
+}
+
+/** Throws ConfigurationError where the user of the agent lacks rights; as root, asks for those of that user. */
+async function requireRights({ definition, user }: ReadConfig): Promise<void> {
+  if (user === undefined) return
+  const isRoot = process.geteuid?.() === 0
+  const rights = rightsOf(definition, createManagers(), isSystemd(), isRoot ? user : undefined)
+  const lack = await rights.lackFor()
+  if (lack !== undefined) throw new ConfigurationError(lack)
 }
 
 function exitCodeOf(error: unknown): number {

@@ -31,8 +31,8 @@ export interface Processes {
   /** Whether the process that began the group still runs, as a script does that has not returned. */
   isLeaderAlive(group: ProcessGroup): boolean
   killGroup(group: ProcessGroup, signal: NodeJS.Signals): boolean
-  /** What to put before the argv of a service's script: see scope.ts. */
-  scopeFor(service: string): readonly string[]
+  /** What to put before the argv of a service's script that may take so long: see scope.ts. */
+  scopeFor(service: string, timeoutMs: number): readonly string[]
 }
 
 export interface Stage {
@@ -124,27 +124,34 @@ export async function performHook(
 ): Promise<Ending> {
   const startedAt = clock.now()
   using deadline = new Deadline(clock, startedAt, hook.timeoutMs, task.signal)
+  let group: ProcessGroup | undefined
   task.onPhase('acting')
-  const scope = processes.scopeFor(hook.service)
+  const scope = processes.scopeFor(hook.service, hook.timeoutMs)
   const acted = await processes.act([...scope, ...hook.run], {
     signal: deadline.signal,
     onLine: task.onLine,
-    onProcess: task.onProcess,
+    onProcess: (noted) => {
+      group = noted
+      task.onProcess(noted)
+    },
     outputFile: task.outputFile,
     redactor,
     scope,
   })
-  const durationMs = clock.now() - startedAt
   const { exit, output } = acted
   const succeeded = exit.kind === 'exited' && exit.code === 0
   const survived = exit.kind === 'aborted' && exit.survived
-  const reason = `${hook.run[0]}: ${describeExit(exit)}`
-  return {
-    outcome: succeeded ? 'changed' : survived ? 'unproven' : 'failed',
-    reason: cut(reason),
+  const ending = (outcome: Outcome): Ending => ({
+    outcome,
+    reason: cut(`${hook.run[0]}: ${describeExit(exit)}`),
     output,
-    durationMs,
-  }
+    durationMs: clock.now() - startedAt,
+  })
+  if (!survived) return ending(succeeded ? 'changed' : 'failed')
+  task.onPhase('overdue')
+  task.onOverdue(ending('overdue'))
+  while (processes.isGroupAlive(group!)) await clock.sleep(overduePollMs, task.letGo)
+  return ending('unproven')
 }
 
 /** Whether an interrupted hook did its work: only its `check` can say. */
@@ -283,11 +290,17 @@ class Watch {
     return `${detail}; held by ${named.join(', ')}${more}`
   }
 
-  /** Whether something is still happening: a transition of the service, or, on a stop, processes of the action. */
+  /**
+   * Whether something is still happening: a transition of the service, or the action itself. What a start leaves running
+   * may be the service: only its script counts, which lives on here only where it could not be ended.
+   */
   #isUnderWay(seen: Observation): boolean {
     if (seen.state === 'starting' || seen.state === 'stopping') return true
-    if (this.#group === undefined || this.#task.verb === 'start') return false
-    return this.#stage.processes.isGroupAlive(this.#group)
+    if (this.#group === undefined) return false
+    const { processes } = this.#stage
+    return this.#task.verb === 'start'
+      ? processes.isLeaderAlive(this.#group)
+      : processes.isGroupAlive(this.#group)
   }
 
   /** Whether waiting for the deadline would only delay the bad news. */
@@ -317,7 +330,7 @@ async function request(stage: Stage, task: Task, watch: Watch, signal: AbortSign
     },
     outputFile: task.outputFile,
     redactor: stage.redactor,
-    scope: stage.processes.scopeFor(definition.service),
+    scope: stage.processes.scopeFor(definition.service, timeoutOf(task)),
   }
   const manager = stage.managers[definition.manager.kind] as Manager
   try {

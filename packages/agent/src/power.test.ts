@@ -46,7 +46,7 @@ test('a command that may not reboot the host says so, and to who is not root wha
   vi.spyOn(process, 'getuid').mockReturnValue(1000)
   const unprivileged = await performPower(stage({ kind: 'exited', code: 1 }), task())
   expect(unprivileged.reason).toContain('The agent does not run as root')
-  expect(unprivileged.reason).toContain('reboot: [/usr/bin/sudo, /sbin/reboot]')
+  expect(unprivileged.reason).toContain('filo agent-config HOST --sudoers')
 })
 
 test('that the host goes down is said only once the command has ended well', async () => {

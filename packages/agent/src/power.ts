@@ -99,7 +99,7 @@ function stillUp({ verb, ...task }: Task): string {
 function adviceFor(verb: HostVerb): string {
   if (process.getuid?.() === 0) return ''
   return (
-    `. The agent does not run as root: let it, or give the host in the fleet file a command that it may run, ` +
-    `such as ${verb}: [/usr/bin/sudo, /sbin/${verb === 'reboot' ? 'reboot' : 'poweroff'}]`
+    `. The agent does not run as root. Let it, or have it ${verb} the host by sudo: agent_user in the fleet file, and the ` +
+    'rules of filo agent-config HOST --sudoers'
   )
 }

@@ -1,7 +1,8 @@
 import { connect } from 'node:net'
 import { cut, type ReadyDefinition } from '@filo/protocol'
-import { describeExit, look } from './exec.ts'
+import { describeExit } from './exec.ts'
 import { firstLine, printable } from './printable.ts'
+import { direct, type Runner } from './runner.ts'
 
 /** Whether a service is ready beyond its manager's word, and what the probes saw. */
 export interface Readiness {
@@ -17,12 +18,13 @@ export async function probeReady(
   { tcp, http, command }: ReadyDefinition,
   signal: AbortSignal,
   timeoutMs: number,
+  runner = direct,
 ): Promise<Readiness> {
   const timeUp = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
   const probes: Promise<Readiness>[] = []
   if (tcp !== undefined) probes.push(probeTcp(tcp, timeUp))
   if (http !== undefined) probes.push(probeHttp(http, timeUp))
-  if (command !== undefined) probes.push(probeCommand(command, signal, timeoutMs))
+  if (command !== undefined) probes.push(probeCommand(runner, command, signal, timeoutMs))
   const answers = await Promise.all(probes)
   const failed = answers.filter(({ ready }) => !ready)
   const told = failed.length > 0 ? failed : answers
@@ -72,11 +74,12 @@ function reason(error: unknown): string {
 }
 
 async function probeCommand(
+  runner: Runner,
   argv: readonly string[],
   signal: AbortSignal,
   timeoutMs: number,
 ): Promise<Readiness> {
-  const { exit, stdout, stderr } = await look(argv, { signal, timeoutMs })
+  const { exit, stdout, stderr } = await runner.look(argv, { signal, timeoutMs })
   const said = firstLine(stderr) || firstLine(stdout)
   const told = exit.kind === 'aborted' ? 'no answer in time' : describeExit(exit)
   return {

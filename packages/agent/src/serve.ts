@@ -11,7 +11,7 @@ import { readPolicy } from './policy-file.ts'
  * @param boot the one that the host is in
  */
 export async function serve(
-  { broker, definition, identity, secrets, policyFile }: ReadConfig,
+  { broker, definition, identity, secrets, policyFile, user }: ReadConfig,
   stateDir: string,
   boot: string,
 ): Promise<void> {
@@ -48,6 +48,7 @@ export async function serve(
     boot,
     redactor,
     policyFile,
+    isBySudo: user !== undefined && process.geteuid?.() !== 0,
   })
   log.info({ services: definition.services.length, key: identity.key.id }, 'answering')
   await new Promise<void>((resolve) => {

@@ -50,6 +50,7 @@ export interface Speaker {
   readonly beacon: () => Beacon
   readonly holder: () => Holder | null
   readonly freeze: () => Freeze | null
+  readonly lack: () => string | null
 }
 
 type Labels = Pick<Act, 'run' | 'step' | 'action'>
@@ -94,6 +95,7 @@ export class Voice {
       takenBy: origin.takenBy,
       holder: this.#speaker.holder(),
       freeze: this.#speaker.freeze(),
+      lack: this.#speaker.lack(),
       observations: [],
       actions: [],
       definitions: {},

@@ -225,6 +225,8 @@ export const Report = z.strictObject({
   takenBy: Sha256,
   /** Null where its policy freezes nothing. */
   freeze: Freeze.nullable(),
+  /** Which rights its agent lacks for what its configuration has it do; null where it lacks none. */
+  lack: Text.nullable(),
   /** Who holds the host now. */
   holder: Holder.nullable(),
   observations: z.array(Sighted).max(limits.servicesPerMessage),
@@ -282,6 +284,7 @@ export const RefusalReason = z.enum([
   'unknown-service', // not in this agent's configuration
   'own-branch', // the agent's own process is part of the service
   'policy', // the agent's local policy forbids it
+  'rights', // sudo does not let the agent do it
   'storage', // the ledger cannot be written
   'observer', // this agent only observes
 ])

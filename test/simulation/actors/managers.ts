@@ -96,6 +96,7 @@ function managerOf(kind: 'systemd' | 'lsb', process: Process, around: Surroundin
     },
     start: (definition, act) => ask(process, around, serviceOf(definition), 'start', act),
     stop: (definition, act) => ask(process, around, serviceOf(definition), 'stop', act),
+    rootCommands: () => [],
   }
 }
 

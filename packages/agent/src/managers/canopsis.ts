@@ -7,7 +7,7 @@ import {
   type ManagerDefinition,
   type SupervisordDefinition,
 } from '@filo/protocol'
-import type { Act, Attempt, Manager, Sighting } from './manager.ts'
+import type { Act, Attempt, Manager, RootCommand, Sighting } from './manager.ts'
 
 /**
  * A service as Canopsis' own `service` finds it: the LSB script of that name if there is one, else what supervisord
@@ -42,6 +42,11 @@ export class Canopsis implements Manager<CanopsisDefinition> {
   stop(definition: CanopsisDefinition, action: Act): Promise<Attempt> {
     const found = find(definition)
     return isLsb(found) ? this.#lsb.stop(found, action) : this.#supervisord.stop(found, action)
+  }
+
+  /** Those of the script, whether or not there is one: the socket of supervisord takes none. */
+  rootCommands({ name, dir }: CanopsisDefinition): readonly RootCommand[] {
+    return this.#lsb.rootCommands({ kind: 'lsb', name, dir })
   }
 }
 

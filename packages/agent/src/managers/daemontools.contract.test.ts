@@ -7,7 +7,7 @@ import { requireProgram } from '../../../../test/support/packages.ts'
 import { tempDir } from '../../../../test/support/temp-dir.ts'
 import { until } from '../../../../test/support/until.ts'
 import { processWithPid } from '../process-table.ts'
-import { daemontools } from './daemontools.ts'
+import { Daemontools } from './daemontools.ts'
 import {
   describeManager,
   killDaemon,
@@ -21,6 +21,7 @@ import {
 // A real supervise for each service, in directories of the test's own.
 
 const never = new AbortController().signal
+const daemontools = new Daemontools()
 
 interface Supervised extends AsyncDisposable {
   readonly dir: string
@@ -161,8 +162,8 @@ test('a service contains its process and those below it, and no others', async (
   await supervised.supervise(service)
   await run(supervised, service)
   const below = await until('the process below', () => pidOf(supervised.dir, 'a'))
-  expect(await daemontools.contains!(service, below, never)).toBe(true)
-  expect(await daemontools.contains!(service, process.pid, never)).toBe(false)
+  expect(await daemontools.contains(service, below, never)).toBe(true)
+  expect(await daemontools.contains(service, process.pid, never)).toBe(false)
 })
 
 describe('without supervise', () => {

@@ -1,36 +1,75 @@
 import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { cut, type DaemontoolsDefinition, type ProcessRef } from '@filo/protocol'
-import { act, describeExit } from '../exec.ts'
+import { describeExit } from '../exec.ts'
 import { firstLine } from '../printable.ts'
 import { ageMs, processesNamed, processRef, readStat } from '../process-table.ts'
-import { askerBy } from './ask-svstat.ts'
-import type { Act, Attempt, Manager, Sighting } from './manager.ts'
+import { direct, type Runner } from '../runner.ts'
+import { askerBy, svstatOf } from './ask-svstat.ts'
+import type { Act, Attempt, Manager, RootCommand, Sighting } from './manager.ts'
 import { judgeLine, type Sighted, type SvstatLine } from './svstat.ts'
 
 // daemontools (https://cr.yp.to/daemontools.html): services that supervise keeps running. svc only leaves a wish with
 // supervise and returns, so that its answer is worth nothing; svstat tells what became of it.
 
-export const daemontools: Manager<DaemontoolsDefinition> = {
-  kind: 'daemontools',
-  observe,
-  start: ({ service }, action) => control('-u', 'start', service, action),
+export class Daemontools implements Manager<DaemontoolsDefinition> {
+  readonly kind = 'daemontools'
+  readonly #runner: Runner
+  readonly #askSvstat: ReturnType<typeof askerBy>
+
+  constructor(runner = direct) {
+    this.#runner = runner
+    this.#askSvstat = askerBy('svstat', runner)
+  }
+
+  async observe(definitions: readonly DaemontoolsDefinition[], signal: AbortSignal): Promise<Sighting[]> {
+    const services = definitions.map(({ service }) => service)
+    const answers = await this.#askSvstat(services, signal)
+    const isLine = (answer: SvstatLine | Sighting): answer is SvstatLine => 'supervised' in answer
+    return answers.map((answer, at) => (isLine(answer) ? see(services[at]!, answer) : answer))
+  }
+
+  start({ service }: DaemontoolsDefinition, action: Act): Promise<Attempt> {
+    return this.#control('-u', 'start', service, action)
+  }
+
   // A service that is paused gets a CONT too (svc(8)), so that it can obey.
-  stop: ({ service }, action) => control('-d', 'stop', service, action),
-  contains: isWithin,
-}
+  stop({ service }: DaemontoolsDefinition, action: Act): Promise<Attempt> {
+    return this.#control('-d', 'stop', service, action)
+  }
 
-async function observe(
-  definitions: readonly DaemontoolsDefinition[],
-  signal: AbortSignal,
-): Promise<Sighting[]> {
-  const services = definitions.map(({ service }) => service)
-  const answers = await askSvstat(services, signal)
-  const isLine = (answer: SvstatLine | Sighting): answer is SvstatLine => 'supervised' in answer
-  return answers.map((answer, at) => (isLine(answer) ? see(services[at]!, answer) : answer))
-}
+  rootCommands({ service }: DaemontoolsDefinition): readonly RootCommand[] {
+    return [
+      { kind: 'request', argv: ['svc', '-u', service] },
+      { kind: 'request', argv: ['svc', '-d', service] },
+      svstatOf(service),
+    ]
+  }
 
-const askSvstat = askerBy('svstat')
+  /** Whether `pid` is the service's process or one below it. */
+  async contains({ service }: DaemontoolsDefinition, pid: number, signal: AbortSignal): Promise<boolean> {
+    const [answer] = await this.#askSvstat([service], signal)
+    const supervised = answer !== undefined && 'supervised' in answer ? answer.supervised : undefined
+    if (supervised?.kind !== 'up') return false
+    for (let at = readStat(pid); at !== undefined; at = readStat(at.ppid))
+      if (at.pid === supervised.pid) return true
+    return false
+  }
+
+  /** svc exits 0 whatever happens: what it could not do stands in a warning. */
+  async #control(
+    option: '-u' | '-d',
+    verb: 'start' | 'stop',
+    service: string,
+    action: Act,
+  ): Promise<Attempt> {
+    const { exit, output } = await this.#runner.request(['svc', option, service], action)
+    const warning = /^svc: (?:warning|fatal): .*$/m.exec(output.head)?.[0]
+    const accepted = exit.kind === 'exited' && exit.code === 0 && warning === undefined
+    const detail = `${verb} by svc ${option} ${service}: ${warning ?? describeExit(exit)}`
+    return { accepted, detail: cut(firstLine(detail)), output }
+  }
+}
 
 function see(service: string, line: SvstatLine): Sighting {
   const { supervised } = line
@@ -92,32 +131,4 @@ function lastPid(service: string): number | undefined {
     // Where supervise never ran, nothing ever did.
     return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 0 : undefined
   }
-}
-
-/** svc exits 0 whatever happens: what it could not do stands in a warning. */
-async function control(
-  option: '-u' | '-d',
-  verb: 'start' | 'stop',
-  service: string,
-  action: Act,
-): Promise<Attempt> {
-  const { exit, output } = await act(['svc', option, service], action)
-  const warning = /^svc: (?:warning|fatal): .*$/m.exec(output.head)?.[0]
-  const accepted = exit.kind === 'exited' && exit.code === 0 && warning === undefined
-  const detail = `${verb} by svc ${option} ${service}: ${warning ?? describeExit(exit)}`
-  return { accepted, detail: cut(firstLine(detail)), output }
-}
-
-/** Whether `pid` is the service's process or one below it. */
-async function isWithin(
-  { service }: DaemontoolsDefinition,
-  pid: number,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const [answer] = await askSvstat([service], signal)
-  const supervised = answer !== undefined && 'supervised' in answer ? answer.supervised : undefined
-  if (supervised?.kind !== 'up') return false
-  for (let at = readStat(pid); at !== undefined; at = readStat(at.ppid))
-    if (at.pid === supervised.pid) return true
-  return false
 }

@@ -1,7 +1,8 @@
 import { cut, type Live, type State } from '@filo/protocol'
-import { act, describeExit, look, type Exit } from '../exec.ts'
+import { describeExit, type Exit } from '../exec.ts'
 import { firstLine } from '../printable.ts'
-import type { Act, Attempt, Sighting } from './manager.ts'
+import type { Runner } from '../runner.ts'
+import type { Act, Attempt, RootCommand, Sighting } from './manager.ts'
 
 // Scripts that answer by the exit codes of LSB 5.0, "Init Script Actions":
 // https://refspecs.linuxfoundation.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/iniscrptact.html
@@ -41,8 +42,12 @@ const verbCodes: Readonly<Record<number, string>> = {
 }
 
 /** What a status script says. */
-export async function seeByStatus(argv: readonly string[], signal: AbortSignal): Promise<Sighting> {
-  const { exit, stdout, stderr } = await look(argv, { signal, timeoutMs: statusTimeoutMs })
+export async function seeByStatus(
+  runner: Runner,
+  argv: readonly string[],
+  signal: AbortSignal,
+): Promise<Sighting> {
+  const { exit, stdout, stderr } = await runner.look(argv, { signal, timeoutMs: statusTimeoutMs })
   if (exit.kind === 'exited') {
     const { state, live, words } = readStatusCode(exit.code)
     const said = firstLine(stdout) || firstLine(stderr)
@@ -63,17 +68,35 @@ export function missing(what: string, why: string): Sighting {
 
 /** Runs a script's `start` or `stop`. */
 export async function attemptByScript(
+  runner: Runner,
   argv: readonly string[],
   verb: 'start' | 'stop',
   action: Act,
 ): Promise<Attempt> {
-  const { exit, output } = await act([...action.scope, ...argv], action)
+  const { exit, output } = await runner.act([...action.scope, ...argv], action)
   // LSB wants success from a stop of what is stopped, but many scripts say 7.
   const accepted = exit.kind === 'exited' && (exit.code === 0 || (verb === 'stop' && exit.code === 7))
   const words = exit.kind === 'exited' && exit.code !== 0 ? verbCodes[exit.code] : undefined
   const rest = output.droppedBytes > 0 ? `; more of what it printed is in ${action.outputFile}` : ''
   const detail = `${verb} by ${argv[0]}: ${describeExit(exit)}${words === undefined ? '' : ` (${words})`}${rest}`
   return { accepted, detail: cut(detail), output }
+}
+
+/** What scripts are run with by the functions above. */
+export function scriptCommands({
+  start,
+  stop,
+  status,
+}: {
+  readonly start: readonly string[]
+  readonly stop: readonly string[]
+  readonly status?: readonly string[] | undefined
+}): RootCommand[] {
+  return [
+    { kind: 'script', verb: 'start', argv: start },
+    { kind: 'script', verb: 'stop', argv: stop },
+    ...(status === undefined ? [] : [{ kind: 'look', argv: status, timeoutMs: statusTimeoutMs } as const]),
+  ]
 }
 
 /** The script or its interpreter is not there or may not be executed; anything else may pass. */

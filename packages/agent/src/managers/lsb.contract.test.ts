@@ -4,7 +4,7 @@ import type { CommandDefinition, LsbDefinition, SystemdDefinition } from '@filo/
 import { describe, expect, test } from 'vitest'
 import { openScripts } from '../../../../test/support/init-scripts.ts'
 import { tempDir } from '../../../../test/support/temp-dir.ts'
-import { command } from './command.ts'
+import { Command } from './command.ts'
 import { Lsb } from './lsb.ts'
 import type { Manager } from './manager.ts'
 import {
@@ -21,6 +21,7 @@ import {
 
 const never = new AbortController().signal
 const lsb = new Lsb()
+const command = new Command()
 
 async function openLsb(): Promise<Harness> {
   const scripts = await openScripts()
@@ -190,6 +191,7 @@ test('where systemd is PID 1, it is asked for the scripts of /etc/init.d, and fo
       note('stop', [unit])
       return Promise.resolve({ accepted: true, detail: '' })
     },
+    rootCommands: () => [],
     contains(unit) {
       note('contains', [unit])
       return Promise.resolve(true)

@@ -2,9 +2,10 @@ import { accessSync, closeSync, constants, openSync, readSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { cut, limits, type LsbDefinition, type SystemdDefinition } from '@filo/protocol'
 import { processesNamed } from '../process-table.ts'
+import { direct, type Runner } from '../runner.ts'
 import { mapBounded } from './bounded.ts'
-import { attemptByScript, missing, seeByStatus, statusesAtOnce } from './lsb-script.ts'
-import type { Act, Attempt, Manager, Sighting } from './manager.ts'
+import { attemptByScript, missing, scriptCommands, seeByStatus, statusesAtOnce } from './lsb-script.ts'
+import type { Act, Attempt, Manager, RootCommand, Sighting } from './manager.ts'
 
 /** Where systemd looks for init scripts to make units of (systemd-sysv-generator(8)). */
 const sysvDirs = ['/etc/init.d', '/etc/rc.d/init.d']
@@ -19,10 +20,12 @@ const sysvDirs = ['/etc/init.d', '/etc/rc.d/init.d']
  */
 export class Lsb implements Manager<LsbDefinition> {
   readonly kind = 'lsb'
+  readonly #runner: Runner
   readonly #systemd: Manager<SystemdDefinition> | undefined
 
   /** @param systemd where it is PID 1. */
-  constructor(systemd?: Manager<SystemdDefinition>) {
+  constructor(systemd?: Manager<SystemdDefinition>, runner = direct) {
+    this.#runner = runner
     this.#systemd = systemd
   }
 
@@ -36,7 +39,7 @@ export class Lsb implements Manager<LsbDefinition> {
       mapBounded(
         definitions.filter((_, at) => units[at] === undefined),
         statusesAtOnce,
-        (definition) => see(definition, signal),
+        (definition) => see(this.#runner, definition, signal),
       ),
     ])
     return units.map((unit) => (unit === undefined ? byScript.shift()! : byUnit!.shift()!))
@@ -45,18 +48,25 @@ export class Lsb implements Manager<LsbDefinition> {
   start(definition: LsbDefinition, action: Act): Promise<Attempt> {
     const unit = this.#unitOf(definition)
     if (unit !== undefined) return this.#systemd!.start(unit, action)
-    return attemptByScript([scriptOf(definition), 'start'], 'start', action)
+    return attemptByScript(this.#runner, [scriptOf(definition), 'start'], 'start', action)
   }
 
   stop(definition: LsbDefinition, action: Act): Promise<Attempt> {
     const unit = this.#unitOf(definition)
     if (unit !== undefined) return this.#systemd!.stop(unit, action)
-    return attemptByScript([scriptOf(definition), 'stop'], 'stop', action)
+    return attemptByScript(this.#runner, [scriptOf(definition), 'stop'], 'stop', action)
   }
 
   async contains(definition: LsbDefinition, pid: number, signal: AbortSignal): Promise<boolean> {
     const unit = this.#unitOf(definition)
     return unit !== undefined && (await this.#systemd!.contains!(unit, pid, signal))
+  }
+
+  rootCommands(definition: LsbDefinition): readonly RootCommand[] {
+    const unit = this.#unitOf(definition)
+    if (unit !== undefined) return this.#systemd!.rootCommands(unit)
+    const script = scriptOf(definition)
+    return scriptCommands({ start: [script, 'start'], stop: [script, 'stop'], status: [script, 'status'] })
   }
 
   #unitOf({ name, dir }: LsbDefinition): SystemdDefinition | undefined {
@@ -69,14 +79,14 @@ function scriptOf({ name, dir }: LsbDefinition): string {
   return join(dir, name)
 }
 
-async function see(definition: LsbDefinition, signal: AbortSignal): Promise<Sighting> {
+async function see(runner: Runner, definition: LsbDefinition, signal: AbortSignal): Promise<Sighting> {
   const script = scriptOf(definition)
   try {
     accessSync(script, constants.X_OK)
   } catch (error) {
     return missing(script, (error as NodeJS.ErrnoException).code ?? 'not executable')
   }
-  const sighting = await seeByStatus([script, 'status'], signal)
+  const sighting = await seeByStatus(runner, [script, 'status'], signal)
   return sighting.state === 'failed' ? lookForProcesses(sighting, script) : sighting
 }
 

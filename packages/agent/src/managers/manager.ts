@@ -52,6 +52,17 @@ export interface Act {
   readonly scope: readonly string[]
 }
 
+/** At the end of an argument of a `RootCommand`: a name stands there that only the host knows. No argument can hold it. */
+export const anyName = '\0'
+
+/** A command that a manager runs with the rights of root. */
+export type RootCommand =
+  | { readonly kind: 'look'; readonly argv: readonly string[]; readonly timeoutMs: number }
+  /** Asks for something, and returns at once. */
+  | { readonly kind: 'request'; readonly argv: readonly string[] }
+  /** Takes as long as the verb may take, and may leave running what it likes. */
+  | { readonly kind: 'script'; readonly verb: 'start' | 'stop'; readonly argv: readonly string[] }
+
 export interface Manager<Definition extends ManagerDefinition = ManagerDefinition> {
   readonly kind: Definition['kind']
   /**
@@ -71,6 +82,8 @@ export interface Manager<Definition extends ManagerDefinition = ManagerDefinitio
    * remembers it. Absent where a start does nothing to what runs.
    */
   owesStart?(definition: Definition): boolean
+  /** All that it may run as root for a service, each with all its arguments; what it asks for by other ways is not in it. */
+  rootCommands(definition: Definition): readonly RootCommand[]
   /**
    * Whether the process `pid` is part of the service: an agent refuses to stop what it is part of itself.
    * Absent where the manager cannot contain an agent.

@@ -13,6 +13,8 @@ export const supervisord: Manager<SupervisordDefinition> = {
   observe,
   start: (definition, action) => change(definition, 'start', action),
   stop: (definition, action) => change(definition, 'stop', action),
+  // Whoever may use its socket may ask it for anything.
+  rootCommands: () => [],
 }
 
 const askTimeoutMs = 5000

@@ -1,14 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { cut, limits, type Live, type State, type SystemdDefinition } from '@filo/protocol'
-import { act, describeExit, look } from '../exec.ts'
+import { describeExit, look } from '../exec.ts'
 import { firstLine } from '../printable.ts'
 import { processWithPid } from '../process-table.ts'
+import { direct, type Runner } from '../runner.ts'
 import { mapBounded } from './bounded.ts'
 import { cgroupsOf, processesInCgroup } from './cgroup.ts'
 import { combine } from './combined.ts'
 import { gather, type Ask } from './gathered.ts'
 import { missing } from './lsb-script.ts'
-import type { Act, Attempt, Manager, Sighting } from './manager.ts'
+import type { Act, Attempt, Manager, RootCommand, Sighting } from './manager.ts'
 import { parseJobs, parseUnits, unitName, unitProperties, type Unit } from './systemd-unit.ts'
 
 const askTimeoutMs = 8000
@@ -42,9 +43,10 @@ interface Surroundings {
   readonly dummies: ReadonlySet<string>
 }
 
-/** systemd by `systemctl`. `host` says where that program and the control groups are, if not where they always are. */
+/** systemd by `systemctl`, which tells everybody and obeys root. `host` says where that program and the control groups are, if not where they always are. */
 export class Systemd implements Manager<SystemdDefinition> {
   readonly kind = 'systemd'
+  readonly #runner: Runner
   readonly #systemctl: string
   readonly #cgroups: string | undefined
   /** By their names. */
@@ -52,7 +54,10 @@ export class Systemd implements Manager<SystemdDefinition> {
   readonly #showCommands: Ask<string, string | NoWord>
   readonly #listJobs: Ask<'jobs', ReadonlyMap<string, string> | NoWord>
 
-  constructor(host: { readonly systemctl?: string; readonly cgroups?: string } = {}) {
+  constructor(
+    host: { readonly systemctl?: string; readonly cgroups?: string; readonly runner?: Runner } = {},
+  ) {
+    this.#runner = host.runner ?? direct
     this.#systemctl = host.systemctl ?? 'systemctl'
     this.#cgroups = host.cgroups
     const show = [`--property=${unitProperties.join(',')}`]
@@ -95,6 +100,12 @@ export class Systemd implements Manager<SystemdDefinition> {
     return this.#request('stop', unit, action)
   }
 
+  rootCommands({ unit }: SystemdDefinition): readonly RootCommand[] {
+    const name = unitName(unit)
+    if (name === undefined) return []
+    return (['start', 'stop'] as const).map((verb) => ({ kind: 'request', argv: this.#argvOf(verb, name) }))
+  }
+
   async contains({ unit }: SystemdDefinition, pid: number, signal: AbortSignal): Promise<boolean> {
     const name = unitName(unit)
     const groups = cgroupsOf(pid)
@@ -113,9 +124,9 @@ export class Systemd implements Manager<SystemdDefinition> {
   async #request(verb: 'start' | 'stop', unit: string, action: Act): Promise<Attempt> {
     const name = unitName(unit)
     if (name === undefined) return { accepted: false, detail: cut(`${verb}: no unit can be named ${unit}`) }
-    const argv = [this.#systemctl, '--no-ask-password', '--no-block', '--job-mode=fail', verb, '--', name]
+    const argv = this.#argvOf(verb, name)
     for (let isSaid = false; ; isSaid = true) {
-      const { exit, output } = await act(argv, action)
+      const { exit, output } = await this.#runner.request(argv, action)
       if (exit.kind === 'exited' && exit.code === 0) {
         return { accepted: true, detail: `systemctl ${verb} ${name}: queued`, output }
       }
@@ -127,6 +138,10 @@ export class Systemd implements Manager<SystemdDefinition> {
       const detail = `systemctl ${verb} ${name}: ${describeExit(exit)}${said === '' ? '' : ` (${said})`}${hint}`
       return { accepted: false, detail: cut(detail), output }
     }
+  }
+
+  #argvOf(verb: 'start' | 'stop', name: string): string[] {
+    return [this.#systemctl, '--no-ask-password', '--no-block', '--job-mode=fail', verb, '--', name]
   }
 
   async #lookAround(units: readonly Unit[], signal: AbortSignal): Promise<Surroundings | NoWord> {

@@ -1,11 +1,11 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { AgentConfig } from '@filo/agent'
+import { sudoersFor, UnfitForSudo, type AgentConfig } from '@filo/agent'
 import { formatSigningKey, formatVerifyingKey } from '@filo/protocol'
 import { dump } from 'js-yaml'
 import { brokerFor } from '../engine/accounts.ts'
 import { readCoordinatorPublicKey, readHostKey, readHostSecret } from '../engine/keys.ts'
-import { hostDefinition } from '../fleet/fleet.ts'
+import { hostDefinition, type Fleet } from '../fleet/fleet.ts'
 import { hint } from '../fleet/problem.ts'
 import type { Context } from './context.ts'
 import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
@@ -18,7 +18,7 @@ const keyName = 'agent.key'
 export async function agentConfig(
   context: Context,
   host: string,
-  { output }: { readonly output?: string },
+  { output, sudoers }: { readonly output?: string; readonly sudoers?: true },
 ): Promise<ExitCode> {
   const { fleet, dir, file } = loadFleet(context)
   if (!fleet.hosts.has(host)) {
@@ -32,11 +32,17 @@ export async function agentConfig(
         'a configuration for. With an amqp:// or nats:// URL as broker there is',
     )
   }
+  if (sudoers) {
+    context.stdout.write(sudoersOf(fleet, host, file))
+    return exitCodes.done
+  }
+  const { agentUser } = fleet.hosts.get(host)!
   const config: AgentConfig = {
     ...hostDefinition(fleet, host),
     broker: brokerFor(dir, fleet.broker, { agent: host }),
     key: keyName,
     trusted: [formatVerifyingKey(readCoordinatorPublicKey(dir.keys))],
+    ...(agentUser !== undefined && { user: agentUser }),
     ...(fleet.secrets !== undefined && { secrets: fleet.secrets }),
   }
   const yaml = `# The agent of ${host}. Written by: filo agent-config ${host}\n${dump(config, { noRefs: true })}`
@@ -57,9 +63,28 @@ export async function agentConfig(
           `On ${host} make its key and see its fingerprint by: filo-agent --fingerprint; then here: filo enroll ${host}`,
         ]
       : []),
-    `On ${host} what was written belongs in /etc/filo, readable by root only; then: systemctl restart filo-agent`,
+    agentUser === undefined
+      ? `On ${host} what was written belongs in /etc/filo, readable by root only; then: systemctl restart filo-agent`
+      : `On ${host} what was written belongs in /etc/filo, root's, and readable by the group of ${agentUser}; then: systemctl restart filo-agent`,
   ])
   return exitCodes.done
+}
+
+function sudoersOf(fleet: Fleet, host: string, file: string): string {
+  const { agentUser } = fleet.hosts.get(host)!
+  if (agentUser === undefined) {
+    throw new Exit(
+      exitCodes.refused,
+      `${file} has the agent of ${host} run as root, who needs no rules. To have it run as another user, say so there: ` +
+        `hosts: { ${host}: { agent_user: filo } }`,
+    )
+  }
+  try {
+    return sudoersFor(hostDefinition(fleet, host), agentUser)
+  } catch (error) {
+    if (error instanceof UnfitForSudo) throw new Exit(exitCodes.refused, error.message)
+    throw error
+  }
 }
 
 /** Also narrows a file that was there with wider permissions. */

@@ -111,7 +111,13 @@ function defineSettingUp(program: Command, perform: Perform): void {
     .description("print a host's slice of the fleet file, for its agent")
     .argument('<host>')
     .option('-o, --output <dir>', 'write agent.yaml and agent.key into this folder instead')
-    .action((host: string, options: { output?: string }, command: Command) =>
+    .addOption(
+      new Option(
+        '--sudoers',
+        'print what sudo has to allow it instead, where it is not root (agent_user)',
+      ).conflicts('output'),
+    )
+    .action((host: string, options: { output?: string; sudoers?: true }, command: Command) =>
       perform(command, async (context) =>
         (await import('./agent-config.ts')).agentConfig(context, host, options),
       ),

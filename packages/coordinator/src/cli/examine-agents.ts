@@ -28,6 +28,7 @@ export function examineAgents(
     ...examineDefinitions(instances, survey),
     ...hosts.flatMap(examineHolder),
     ...hosts.flatMap(examineFreeze),
+    ...hosts.flatMap(examineLack),
     ...hosts.flatMap((host) => examineTaking(host, ownKey)),
     ...instances.flatMap((instance) => examineInstance(survey.instances.get(instance.name), instance.name)),
   ]
@@ -99,6 +100,13 @@ function examineFreeze(seen: HostSight): Finding[] {
       ? `only somebody on ${seen.host} can end that: filo-agent --check says whether its policy is fine`
       : `wait until ${until} by the clock of ${seen.host}, or change its policy there`
   return [warning('agents', `${seen.host} begins nothing: ${why}`, advice)]
+}
+
+function examineLack(seen: HostSight): Finding[] {
+  if (!seen.answered || seen.lack === undefined) return []
+  const { host, lack } = seen
+  const advice = `filo agent-config ${host} --sudoers, and that into /etc/sudoers.d/filo-agent there`
+  return [wrong('agents', exitCodes.notPermitted, `the agent of ${host} lacks rights: ${lack}`, advice)]
 }
 
 function examineInstance(sight: Sight | undefined, name: InstanceName): Finding[] {

@@ -136,5 +136,5 @@ test('a host whose policy forbids the run makes the exit code 77', () => {
   const state = take(begun(plan), { ...forbidden, isForbidden: true })
   const told = report(state, 'refused')
   expect(exitCodeOf(told)).toBe(77)
-  expect(told.next[0]!.purpose).toBe('carry on, once the policy of a1 allows it')
+  expect(told.next[0]!.purpose).toBe('carry on, once a1 allows it')
 })

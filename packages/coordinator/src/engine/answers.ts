@@ -113,7 +113,7 @@ export class Answers {
       const { reason, detail, holder } = heard.refusal
       if (known?.kind === 'claimed' && reason === 'claimed')
         return this.#note({ type: 'fenced', host, holder })
-      if (reason === 'policy') return this.#noteForbidden(host, detail)
+      if (reason === 'policy' || reason === 'rights') return this.#noteForbidden(host, detail)
       return this.#note({ type: 'claim-refused', host, reason: detail, holder })
     }
     const { holder, ledger, incarnation, boot } = heard.report

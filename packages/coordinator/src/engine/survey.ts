@@ -41,6 +41,8 @@ export interface AnsweringHost extends SightOfHost {
   readonly takenBy: string
   /** Why its agent begins nothing, and until when. */
   readonly freeze?: Freeze
+  /** Which rights its agent lacks. */
+  readonly lack?: string
 }
 
 export interface SilentHost extends SightOfHost {
@@ -90,6 +92,7 @@ export async function survey(
             boot: report.boot,
             takenBy: report.takenBy,
             ...(report.freeze && { freeze: report.freeze }),
+            ...(report.lack !== null && { lack: report.lack }),
             clockAheadMs: Date.parse(report.clock) - clock.wall().getTime(),
             ...(holder && { heldBy: { run: holder.run, operator: holder.operator, since: holder.since } }),
           })

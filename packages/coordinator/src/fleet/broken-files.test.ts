@@ -294,7 +294,7 @@ broker: local
 hosts:
   db1: 10.0.0.1`),
     [
-      '4:8: hosts.db1: expected nothing, or { labels, reboot, halt, reboot_timeout, halt_timeout }; found "10.0.0.1"',
+      '4:8: hosts.db1: expected nothing, or { labels, reboot, halt, reboot_timeout, halt_timeout, agent_user }; found "10.0.0.1"',
     ],
   ],
   [

@@ -130,24 +130,37 @@ export type ServiceEntry = z.infer<typeof ServiceEntry>
 
 const labelKeyError = 'the key of a label: 1 to 63 letters, digits, "-", "_", "." or "/"'
 const labelError = "a label's value, a string (put numbers and true or false in quotes)"
-export const HostEntry = mapping('nothing, or { labels, reboot, halt, reboot_timeout, halt_timeout }', {
-  labels: z
-    .record(
-      z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/, { error: labelKeyError }),
-      z.string({ error: labelError }).max(200, { error: "a label's value of at most 200 characters" }),
-      { error: 'a mapping of labels to strings' },
-    )
-    .optional()
-    .meta({ description: 'What the host can be selected by: --label role=db.' }),
-  reboot: argv().optional().meta({ description: 'Reboots the host; /bin/systemctl reboot where absent.' }),
-  halt: argv().optional().meta({ description: 'Halts the host; /bin/systemctl poweroff where absent.' }),
-  reboot_timeout: timeout().optional().meta({
-    description: 'How long a reboot may take until the agent answers again; 10m where absent.',
-  }),
-  halt_timeout: timeout().optional().meta({
-    description: 'How long a halt may take until the host is gone; 5m where absent.',
-  }),
-}).nullable()
+const userError = "a user's name other than root, such as filo"
+export const HostEntry = mapping(
+  'nothing, or { labels, reboot, halt, reboot_timeout, halt_timeout, agent_user }',
+  {
+    labels: z
+      .record(
+        z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/, { error: labelKeyError }),
+        z.string({ error: labelError }).max(200, { error: "a label's value of at most 200 characters" }),
+        { error: 'a mapping of labels to strings' },
+      )
+      .optional()
+      .meta({ description: 'What the host can be selected by: --label role=db.' }),
+    reboot: argv().optional().meta({ description: 'Reboots the host; /bin/systemctl reboot where absent.' }),
+    halt: argv().optional().meta({ description: 'Halts the host; /bin/systemctl poweroff where absent.' }),
+    reboot_timeout: timeout().optional().meta({
+      description: 'How long a reboot may take until the agent answers again; 10m where absent.',
+    }),
+    halt_timeout: timeout().optional().meta({
+      description: 'How long a halt may take until the host is gone; 5m where absent.',
+    }),
+    agent_user: z
+      .string({ error: userError })
+      .regex(/^[a-z_][a-z0-9_-]{0,31}$/, { error: userError })
+      .refine((user) => user !== 'root', { error: userError })
+      .optional()
+      .meta({
+        description:
+          'The user that its agent runs as, which then does by sudo what needs root (filo agent-config HOST --sudoers); root where absent.',
+      }),
+  },
+).nullable()
 export type HostEntry = z.infer<typeof HostEntry>
 
 export const StageEntry = z

@@ -21,6 +21,8 @@ export interface Host {
   readonly labels: Readonly<Record<string, string>>
   /** How it is rebooted and halted. */
   readonly power: PowerDefinition
+  /** Who its agent runs as, and by sudo what needs root; absent: root. */
+  readonly agentUser?: string
 }
 
 export interface Service {

@@ -62,7 +62,8 @@ export function hostOf(name: string, entry: HostEntry): Host {
     rebootTimeoutMs: durationMs(entry?.reboot_timeout ?? defaultRebootTimeout),
     haltTimeoutMs: durationMs(entry?.halt_timeout ?? defaultHaltTimeout),
   }
-  return { name, labels: entry?.labels ?? {}, power }
+  const agentUser = entry?.agent_user
+  return { name, labels: entry?.labels ?? {}, power, ...(agentUser !== undefined && { agentUser }) }
 }
 
 export function serviceOf(name: string, entry: ServiceEntry, defaults: Timings): Service {

@@ -127,7 +127,7 @@ function purposeOfResume(blockers: readonly Blocker[]): string {
     }
     case 'fenced':
     case 'refused':
-      if (worst.isForbidden) return `carry on, once the policy of ${worst.name} allows it`
+      if (worst.isForbidden) return `carry on, once ${worst.name} allows it`
       return worst.heldBy === undefined
         ? `carry on, once ${worst.name} has been put right`
         : `carry on, once ${worst.heldBy.run} of ${worst.heldBy.operator} has ended`

@@ -224,7 +224,7 @@ test('a resume waits for a holder to end, or for a host that refuses by itself t
   const forbidden = { type: 'claim-refused', host: 'a1', reason: 'frozen', holder: null } as const
   expect(report(take(begun(plan), { ...forbidden, isForbidden: true }))).toMatchObject({
     blockers: [{ name: 'a1', is: 'refused', why: 'frozen', isForbidden: true }],
-    next: [{ purpose: 'carry on, once the policy of a1 allows it' }],
+    next: [{ purpose: 'carry on, once a1 allows it' }],
   })
 })
 
