@@ -2,6 +2,7 @@ import { daemontools, prepareGreenarrow } from './greenarrow/prepare.ts'
 import type { Lab } from './lab.ts'
 import type { HostSpec } from './raise.ts'
 import { application, applicationUnderApache, database, mail, web } from './sympa/layers.ts'
+import { unprivileged } from './unprivileged.ts'
 import { furnishSympa, prepareSympa, type Way } from './sympa/prepare.ts'
 
 /** A fleet to raise in a lab. */
@@ -52,5 +53,6 @@ export const fleets: Readonly<Record<string, LabFleet>> = {
   'sympa-initscripts': sympaByInitscripts,
   'sympa-spawned': sympaSpawned,
   greenarrow,
+  unprivileged,
   'greenarrow-whole': { hosts: mailEngine, prepare: (lab) => prepareGreenarrow(lab, 'whole') },
 }
