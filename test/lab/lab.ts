@@ -65,10 +65,6 @@ export class Lab {
       Object.keys(hosts).map(async (name) => {
         const dir = join(this.desk, 'agents', name)
         await this.#succeed('agent-config', name, '-o', dir)
-        const entry = hosts[name] as { readonly agent_user?: string } | null
-        if (entry?.agent_user !== undefined) {
-          writeFileSync(join(dir, 'sudoers'), await this.#succeed('agent-config', name, '--sudoers'))
-        }
         await until('the broker to answer', () => brokerAnswers(this.network), {
           timeoutMs: 90_000,
           intervalMs: 100,
@@ -87,10 +83,9 @@ export class Lab {
     rmSync(this.dir, { recursive: true, force: true })
   }
 
-  async #succeed(...args: readonly string[]): Promise<string> {
+  async #succeed(...args: readonly string[]): Promise<void> {
     const { code, stdout, stderr } = await this.filo(...args)
     if (code !== 0) throw new Error(`filo ${args.join(' ')} ended with ${code}:\n${stderr}\n${stdout}`)
-    return stdout
   }
 }
 

@@ -190,7 +190,10 @@ export class Agent implements AsyncDisposable {
     }
     switch (command.type) {
       case 'claim': {
-        const lack = this.#permission.isLimited ? await this.#lackFor(command.body) : undefined
+        const { tasks, beacon } = command.body
+        // Nothing else of a claim takes a while, so one that is refused anyway is not asked about.
+        const isAsked = this.#permission.isLimited && !this.#beacons.objection(beacon, this.#claims.turn)
+        const lack = isAsked ? await this.#permission.lackFor(tasks) : undefined
         // R8. Or a copy of a claim that was granted once would give the host again to a run that has long ended.
         const stale = this.#beacons.objection(command.body.beacon, this.#claims.turn)
         if (stale !== undefined) return this.#voice.refuse(origin, 'claim', 'beacon', stale)
@@ -232,12 +235,6 @@ export class Agent implements AsyncDisposable {
         this.#claims.release(command.body.run, command.body.grant, command.body.operator)
         return this.#voice.report(origin, {})
     }
-  }
-
-  /** Nothing else of a claim takes a while: one that is refused anyway is not asked about. */
-  async #lackFor({ tasks, beacon }: Claim): Promise<string | undefined> {
-    if (this.#beacons.objection(beacon, this.#claims!.turn) !== undefined) return undefined
-    return await this.#permission.lackFor(tasks)
   }
 
   #refuseClaim(

@@ -14,7 +14,10 @@ import { printLines } from './print.ts'
 
 const keyName = 'agent.key'
 
-/** Prints a host's slice of the fleet file, or writes it into a folder, with the host's private key where that was made here. */
+/**
+ * Prints a host's slice of the fleet file, or writes it into a folder, with the host's private key where that was made here and with
+ * the rules for sudo where its agent is not root.
+ */
 export async function agentConfig(
   context: Context,
   host: string,
@@ -51,11 +54,16 @@ export async function agentConfig(
     return exitCodes.done
   }
   const secret = readHostSecret(dir.keys, host)
+  const rules = agentUser === undefined ? undefined : sudoersOf(fleet, host, file)
   mkdirSync(output, { recursive: true, mode: 0o700 })
   // The configuration may hold the broker's password.
   writeSecret(join(output, 'agent.yaml'), yaml)
   if (secret !== undefined) writeSecret(join(output, keyName), formatSigningKey(secret))
-  const wrote = secret === undefined ? [] : [join(output, keyName)]
+  if (rules !== undefined) writeFileSync(join(output, 'sudoers'), rules)
+  const wrote = [
+    ...(secret === undefined ? [] : [join(output, keyName)]),
+    ...(rules === undefined ? [] : [join(output, 'sudoers')]),
+  ]
   printLines(context.stdout, [
     `wrote ${[join(output, 'agent.yaml'), ...wrote].join(' and ')}`,
     ...(secret === undefined && readHostKey(dir.keys, host) === undefined
