@@ -40,8 +40,8 @@ export interface Order {
 
 const order = JSON.parse(process.argv[2]!) as Order
 const fleet = fleetOf(readFileSync(order.fleetFile, 'utf8'))
-const { broker } = fleet
-if (broker === 'local') throw new Error('agents of their own need a broker')
+if (fleet.broker === 'local') throw new Error('agents of their own need a broker')
+const { urls: broker } = fleet.broker
 const { keys } = openStateDir(fleet.name, order.coordinatorState, process.env)
 const coordinator = readCoordinatorPublicKey(keys)
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect as connectNats, PermissionViolationError } from '@nats-io/transport-node'
 import { openTransport, type AuditEvent } from '@filo/protocol'
@@ -6,7 +6,9 @@ import { connect as connectAmqp, type ConfirmChannel } from 'amqplib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { anEvent } from '@filo/protocol/testing'
 import { startBroker, type Broker } from './support/broker.ts'
+import { filo } from './support/filo.ts'
 import { openSharedFleet, type Fleet } from './support/fleet.ts'
+import { tempDir } from './support/temp-dir.ts'
 import { until } from './support/until.ts'
 
 // What the accounts that `filo broker setup` makes may do at the real broker, and what they may not: web-host's is in the
@@ -24,18 +26,30 @@ beforeAll(async () => {
     broker.url,
     { db: {}, app: { needs: 'db' }, web: { needs: 'app' } },
     {
-      async setUp(filo) {
-        const { code, stdout, stderr } = await filo('broker', 'setup')
-        if (code !== 0) throw new Error(stderr)
-        await broker.grant(stdout)
+      async setUp(run, path) {
+        const setup = async (): Promise<string> => {
+          const { code, stdout, stderr } = await run('broker', 'setup')
+          if (code !== 0) throw new Error(stderr)
+          return stdout
+        }
+        const env = broker.ctlEnvironment
+        if (env === undefined) await broker.grant(await setup())
+        else {
+          const applied = await filo(['broker', 'setup', '--apply'], {
+            cwd: path,
+            env,
+            timeoutMs: 240_000,
+          })
+          expect(applied).toMatchObject({ code: 0, stdout: expect.stringMatching(/^made 4 accounts/) })
+        }
         // A second time changes nothing, and goes as well as the first.
-        const again = await filo('broker', 'setup')
-        expect(again.stdout).toBe(stdout)
+        const again = await setup()
+        expect(await setup()).toBe(again)
         // Each rabbitmqctl takes seconds: what sets rights is the same whether they were set before.
-        const lines = again.stdout.split('\n').filter((line) => !line.startsWith('ctl set_'))
+        const lines = again.split('\n').filter((line) => !line.startsWith('ctl set_'))
         await broker.grant(lines.join('\n'))
         // The coordinator makes what the agents may not make.
-        await filo('doctor')
+        await run('doctor')
       },
     },
   )
@@ -85,6 +99,24 @@ test('an agent is configured with its own account, and with no other', async () 
       expect(text).not.toContain(new URL(urlOf(other)).password)
     expect(text).not.toContain(broker.url)
   }
+})
+
+test('a setup that the broker does not take leaves the account in use that was in use', async () => {
+  using dir = tempDir()
+  const text = readFileSync(join(fleet.path, 'filo.yaml'), 'utf8')
+  writeFileSync(join(dir.path, 'filo.yaml'), text)
+  // Nobody has that broker's cookie.
+  const env = { ...broker.ctlEnvironment, HOME: dir.path }
+  const refused = await filo(['broker', 'setup', '--apply'], { cwd: dir.path, env, timeoutMs: 100_000 })
+  expect(refused).toMatchObject(
+    isNats
+      ? {
+          code: 64,
+          stderr: expect.stringMatching(/has its users in its configuration.*nats-server --signal reload/s),
+        }
+      : { code: 69, stderr: expect.stringMatching(/rabbitmqctl could not do it all:\n/) },
+  )
+  expect(existsSync(join(dir.path, '.state/test/accounts.json'))).toBe(false)
 })
 
 type Attempt = readonly [what: string, attempt: (channel: ConfirmChannel) => Promise<unknown>]

@@ -76,7 +76,7 @@ function rowsBelow(title: string): string[][] {
 
 function testsIn(cell: string): Named[] {
   return cell.split('<br>').map((one) => {
-    const [, file = '', title = ''] = /`([^`]+\.test\.ts)`: `?(.+?)`? *$/.exec(one) ?? []
+    const [, file = '', title = ''] = /`([^`]+(?:\.test|\/testing-\w+)\.ts)`: `?(.+?)`? *$/.exec(one) ?? []
     return { file, title }
   })
 }

@@ -22,9 +22,11 @@ export async function startBroker({ id, network }: Lab): Promise<Rabbitmq> {
   const cgroup = new Cgroup(id, 'broker')
   cgroup.make()
   return await startRabbitmqNode(findProgram(server) ?? server, {
-    address: hubAddress,
-    port,
-    prefix: [...cgroup.enter, ...network.enter('hub')],
-    answers: () => brokerAnswers(network),
+    at: {
+      address: hubAddress,
+      port,
+      prefix: [...cgroup.enter, ...network.enter('hub')],
+      answers: () => brokerAnswers(network),
+    },
   })
 }

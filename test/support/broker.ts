@@ -6,6 +6,8 @@ export interface Broker extends AsyncDisposable {
   readonly url: string
   /** Carries out what `filo broker setup` has written. */
   grant(setup: string): Promise<void>
+  /** In which rabbitmqctl speaks to it; absent for what has no such program here. */
+  readonly ctlEnvironment?: Readonly<Record<string, string>>
   /** SIGKILL, as a machine that loses power; resolves when it is gone. */
   kill(): Promise<void>
   /** SIGSTOP: connections stay open and nothing answers. */
@@ -17,9 +19,15 @@ export interface Broker extends AsyncDisposable {
   restart(): Promise<void>
 }
 
-export function startBroker(): Promise<Broker> {
+export type BrokerKind = 'rabbitmq' | 'nats'
+
+/** The kind that FILO_TEST_BROKER names. */
+export function brokerKind(): BrokerKind {
   const kind = process.env['FILO_TEST_BROKER'] ?? 'rabbitmq'
-  if (kind === 'rabbitmq') return startRabbitmq()
-  if (kind === 'nats') return startNats()
+  if (kind === 'rabbitmq' || kind === 'nats') return kind
   throw new Error(`FILO_TEST_BROKER is "${kind}"; expected rabbitmq or nats`)
+}
+
+export function startBroker(): Promise<Broker> {
+  return brokerKind() === 'nats' ? startNats() : startRabbitmq()
 }

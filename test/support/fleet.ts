@@ -37,7 +37,7 @@ export interface FleetOptions {
   /** Whether each host can be rebooted and halted, and has boots of its own. */
   readonly machines?: boolean
   /** Called before the agents are configured, with the fleet file and the keys in place. */
-  readonly setUp?: (filo: Fleet['filo']) => Promise<void>
+  readonly setUp?: (filo: Fleet['filo'], path: string) => Promise<void>
   /** More keys of each host in the fleet file, as flow YAML. */
   readonly power?: string
 }
@@ -86,7 +86,7 @@ export async function openSharedFleet(
   }
   declare(declared)
   await succeed(run('keys', 'init', '--hosts'))
-  await setUp?.(run)
+  await setUp?.(run, dir.path)
   await Promise.all(
     [...agents.values()].map(async (agent) => {
       await configure(agent.host)

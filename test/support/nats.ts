@@ -15,6 +15,8 @@ const stopTimeoutMs = 20_000
 /** A NATS server of a test's own, on loopback and on a port of its own; gone when disposed, with all it wrote. */
 export interface Nats extends Broker {
   readonly pid: number
+  /** It reads its configuration again, and the files that this names. */
+  reload(): Promise<void>
 }
 
 /**
@@ -68,19 +70,23 @@ export async function startNats(settings: readonly string[] = []): Promise<Nats>
     await ended
     clearTimeout(late)
   }
+  const reload = async (): Promise<void> => {
+    const log = join(dir.path, 'log')
+    const reloads = (): number => readFileSync(log, 'utf8').split('Reloaded server configuration').length
+    const before = reloads()
+    child!.kill('SIGHUP')
+    await until('NATS to have read its configuration again', () => reloads() > before)
+  }
   await boot()
   return {
     url: `nats://filo:filo@127.0.0.1:${port}`,
     get pid() {
       return child!.pid!
     },
+    reload,
     async grant(setup) {
       writeFileSync(users, setup)
-      const log = join(dir.path, 'log')
-      const reloads = (): number => readFileSync(log, 'utf8').split('Reloaded server configuration').length
-      const before = reloads()
-      child!.kill('SIGHUP')
-      await until('NATS to have read its configuration again', () => reloads() > before)
+      await reload()
     },
     kill: () => end('SIGKILL'),
     freeze: async () => void child?.kill('SIGSTOP'),

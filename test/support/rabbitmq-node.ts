@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from './free-port.ts'
-import type { Rabbitmq } from './rabbitmq.ts'
+import type { Rabbitmq, RabbitmqSettings } from './rabbitmq.ts'
 import { speaksAmqp } from './speaks-amqp.ts'
 import { tempDir } from './temp-dir.ts'
 import { until } from './until.ts'
@@ -42,11 +42,14 @@ interface Acquaintance extends AsyncDisposable {
  * Runs the machine's RabbitMQ as a child of this process. Everything that nodes of one machine share by default
  * is its own: cookie, name, epmd, ports, data, configuration and logs.
  */
-export async function startRabbitmqNode(server: string, at?: Place): Promise<Rabbitmq> {
+export async function startRabbitmqNode(
+  server: string,
+  { at, settings = {} }: { readonly at?: Place; readonly settings?: RabbitmqSettings | undefined } = {},
+): Promise<Rabbitmq> {
   const place = at ?? (await onLoopback())
   const acquaintance = await startEpmd(place.prefix)
   try {
-    const node = await startNode(server, place, acquaintance)
+    const node = await startNode(server, place, acquaintance, { settings })
     return {
       ...node,
       async [Symbol.asyncDispose]() {
@@ -69,14 +72,17 @@ export async function startRabbitmqNodes(
   const acquaintance = stack.use(await startEpmd([]))
   const places: Place[] = []
   for (let at = 0; at < count; at += 1) places.push(await onLoopback())
-  const settings = [
+  const conf = [
     'cluster_formation.peer_discovery_backend = classic_config',
     ...places.map(({ port }, at) => `cluster_formation.classic_config.nodes.${at + 1} = ${nodeAt(port)}`),
     // As its documentation advises for three nodes.
     'cluster_partition_handling = pause_minority',
   ]
   const starting = places.map(async (place) => {
-    const node = await startNode(server, place, acquaintance, { settings, timeoutMs: clusterBootTimeoutMs })
+    const node = await startNode(server, place, acquaintance, {
+      settings: { conf },
+      timeoutMs: clusterBootTimeoutMs,
+    })
     return stack.use(node)
   })
   const started = await Promise.allSettled(starting)
@@ -121,12 +127,15 @@ function nodeAt(port: number): string {
   return `filo-${port}@localhost`
 }
 
-/** @param more its `settings` are lines of rabbitmq.conf; within `timeoutMs` it must serve. */
+/** Within `timeoutMs` it must serve. */
 async function startNode(
   server: string,
   place: Place,
   acquaintance: Acquaintance,
-  { settings = [], timeoutMs = bootTimeoutMs }: { settings?: readonly string[]; timeoutMs?: number } = {},
+  {
+    settings = {},
+    timeoutMs = bootTimeoutMs,
+  }: { settings?: RabbitmqSettings | undefined; timeoutMs?: number } = {},
 ): Promise<Rabbitmq> {
   const { address, port, prefix } = place
   const dir = tempDir()
@@ -170,6 +179,7 @@ async function startNode(
     dir[Symbol.dispose]()
   }
 
+  const ctlEnvironment = { ...env, PATH: `${dirname(server)}:${env['PATH']}` }
   try {
     await boot()
   } catch (error) {
@@ -187,10 +197,10 @@ async function startNode(
       await end('SIGTERM')
       await boot()
     },
+    ctlEnvironment,
     async grant(setup) {
       const [program, ...rest] = [...prefix, 'sh', '-c', setup]
-      const path = `${dirname(server)}:${env['PATH']}`
-      await run(program, rest, { env: { ...env, PATH: path } })
+      await run(program, rest, { env: ctlEnvironment })
     },
     async ctl(...args) {
       const [program, ...rest] = [...prefix, join(dirname(server), 'rabbitmqctl'), '-q', ...args]
@@ -209,11 +219,11 @@ function makeHome(
     readonly port: number
     readonly distribution: number
   },
-  more: readonly string[],
-): NodeJS.ProcessEnv {
+  { conf = [], plugins = [], erl = '' }: RabbitmqSettings,
+): Record<string, string> {
   for (const name of ['data', 'log', 'generated']) mkdirSync(join(home, name))
   writeFileSync(join(home, '.erlang.cookie'), at.cookie, { mode: 0o400 })
-  writeFileSync(join(home, 'enabled_plugins'), '[].\n')
+  writeFileSync(join(home, 'enabled_plugins'), `[${plugins.join(',')}].\n`)
   const settings = [
     `listeners.tcp.1 = ${at.address}:${at.port}`,
     // Or the user "guest" could only come by loopback.
@@ -221,7 +231,7 @@ function makeHome(
     'log.console = false',
     'vm_memory_high_watermark.absolute = 512MiB',
     'disk_free_limit.absolute = 50MB',
-    ...more,
+    ...conf,
   ]
   writeFileSync(join(home, 'rabbitmq.conf'), `${settings.join('\n')}\n`)
   return {
@@ -247,7 +257,7 @@ function makeHome(
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
       '+sbwt none +sbwtdcpu none +sbwtdio none +S 2:2 -kernel inet_dist_use_interface {127,0,0,1} ' +
       // A node that is frozen keeps the others of its cluster from changing any queue, by default for a minute.
-      '-kernel net_ticktime 12',
+      `-kernel net_ticktime 12 ${erl}`,
   }
 }
 

@@ -13,14 +13,24 @@ export interface Rabbitmq extends Broker {
   ctl(...args: string[]): Promise<string>
 }
 
+/** What a RabbitMQ is configured with besides where it listens; see rabbitmq.conf(5) and rabbitmq-plugins(8). */
+export interface RabbitmqSettings {
+  readonly conf?: readonly string[]
+  readonly plugins?: readonly string[]
+  /** More arguments of the Erlang VM. */
+  readonly erl?: string
+}
+
 /**
  * Starts a private RabbitMQ: the machine's package, else installed from Debian where root can, else a container
  * where a Docker daemon answers. Else it throws: a test that needs a broker fails without one, and is never skipped.
  */
-export async function startRabbitmq(): Promise<Rabbitmq> {
+export async function startRabbitmq(settings?: RabbitmqSettings): Promise<Rabbitmq> {
   const canInstall = process.getuid?.() === 0 && findProgram('apt-get') !== undefined
-  if (findServer() === undefined && !canInstall && (await dockerAnswers())) return startRabbitmqContainer()
-  return startRabbitmqNode(await requireRabbitmq())
+  const mayBeContainer = findServer() === undefined && !canInstall
+  // A container has no settings of ours.
+  if (mayBeContainer && settings === undefined && (await dockerAnswers())) return startRabbitmqContainer()
+  return startRabbitmqNode(await requireRabbitmq(), { settings })
 }
 
 /** The path of the server's program, which is installed where there is none and root can. */

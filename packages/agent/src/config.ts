@@ -6,7 +6,11 @@ import {
   makeKeyPair,
   parseSigningKey,
   parseVerifyingKey,
+  mapFiles,
   readSecrets,
+  readTls,
+  TlsFiles,
+  TlsUnusable,
 } from '@filo/protocol'
 import * as z from 'zod'
 import type { AgentIdentity } from './agent.ts'
@@ -18,6 +22,8 @@ export const AgentConfig = z.strictObject({
   ...HostDefinition.shape,
   /** URLs of the broker, tried in turn. */
   broker: z.array(z.string()).min(1),
+  /** The files of TLS to it; relative to this file. */
+  tls: TlsFiles.optional(),
   /** The file of the agent's private key; relative to this file. */
   key: z.string().min(1),
   /** The public keys (PEM) of the coordinators that this agent obeys. */
@@ -36,6 +42,7 @@ export class ConfigurationError extends Error {
 
 export interface ReadConfig {
   readonly broker: readonly string[]
+  readonly tls: TlsFiles | undefined
   readonly definition: HostDefinition
   readonly identity: AgentIdentity
   readonly secrets: readonly string[]
@@ -88,7 +95,7 @@ function shareWithGroup(keyFile: string, configFile: string): void {
 
 /** Reads an agent's configuration and keys. Throws ConfigurationError. */
 export function readConfig(file: string): ReadConfig {
-  const { broker, key, trusted, secrets, user, ...definition } = parseConfig(file)
+  const { broker, tls, key, trusted, secrets, user, ...definition } = parseConfig(file)
   const keyFile = resolve(dirname(file), key)
   if (!existsSync(keyFile)) {
     throw new ConfigurationError(
@@ -102,11 +109,22 @@ export function readConfig(file: string): ReadConfig {
   const signing = readKey(keyFile, () => parseSigningKey(readText(keyFile, "the agent's private key")))
   return {
     broker,
+    tls: tls && checkedFiles(mapFiles(tls, (path) => resolve(dirname(file), path))),
     definition,
     identity: { key: signing, trusted: (id) => byId.get(id) },
     secrets: secrets === undefined ? [] : secretsIn(secrets),
     user,
     policyFile: policyFileOf(file),
+  }
+}
+
+function checkedFiles(files: TlsFiles): TlsFiles {
+  try {
+    readTls(files)
+    return files
+  } catch (error) {
+    if (!(error instanceof TlsUnusable)) throw error
+    throw new ConfigurationError(error.message, { cause: error })
   }
 }
 

@@ -11,7 +11,7 @@ import { readPolicy } from './policy-file.ts'
  * @param boot the one that the host is in
  */
 export async function serve(
-  { broker, definition, identity, secrets, policyFile, user }: ReadConfig,
+  { broker, tls, definition, identity, secrets, policyFile, user }: ReadConfig,
   stateDir: string,
   boot: string,
 ): Promise<void> {
@@ -35,8 +35,12 @@ export async function serve(
   await using transport = await openTransport(broker, {
     name: `filo-agent ${definition.host}`,
     willReceive: true,
+    tls,
   })
-  transport.onStatus((status) => log[status.kind === 'connected' ? 'info' : 'warn'](status, 'broker'))
+  transport.onStatus((status) => {
+    const isFine = status.kind === 'connected' || status.kind === 'renewed'
+    log[isFine ? 'info' : 'warn'](status, 'broker')
+  })
   await using _agent = await openHost({
     definition,
     identity,

@@ -1,20 +1,24 @@
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import { connect, type Channel, type ChannelModel, type SocketOptions } from 'amqplib'
+import { connect, credentials, type Channel, type ChannelModel, type SocketOptions } from 'amqplib'
 import { explain, type AmqpUrl } from './amqp-url.ts'
 import { BrokerUnavailable } from './errors.ts'
+import type { Tls } from './tls-renewal.ts'
 import type { TransportStatus } from './transport.ts'
 import { briefly } from './waiting.ts'
 
 // C1. There is one way to set up a connection, for the first and for every later one.
 // C2. Whatever goes wrong with a channel ends its connection: there is no half-alive state to reason about.
 // C3. Nothing waits for a broker without a bound: not a connect, not a close, not a caller.
+// C4. A connection that is replaced on purpose ends when what is in flight on it has been confirmed; what is new waits for the next.
 
 const connectTimeoutMs = 5000
 /** Larger frames are put together from several reads: what is too large a message takes twice the memory then. */
 const frameMax = 16 * 1024
 /** A broker that has just started answers while some of its queues do not: declaring such a one hangs. */
 const setUpTimeoutMs = 15_000
+/** How long what is in flight may hold up the replacement of its connection. */
+const settleMs = 5000
 const firstDelayMs = 100
 const longestDelayMs = 5000
 
@@ -24,6 +28,9 @@ export interface ConnectionSettings {
   /** Shown in the broker's list of connections. */
   readonly name: string
   readonly heartbeatSeconds: number
+  readonly tls?: Tls | undefined
+  /** How to replace each connection that lasts (C4). */
+  readonly renewals?: Set<() => Promise<void>>
 }
 
 /** One connection, as long as it lasts. */
@@ -35,6 +42,8 @@ export interface Link {
   fail(reason: string): void
   /** What is written from now on until the event loop has turned leaves in one piece. */
   gather(this: void): void
+  /** Resolves when what is in flight has been confirmed (C4). */
+  settle?: () => Promise<unknown>
 }
 
 interface Waiter<Session> {
@@ -58,6 +67,8 @@ export class LastingConnection<Session> implements AsyncDisposable {
   /** Where in the list the next attempt begins. */
   #next = 0
   #kept: Promise<void> = Promise.resolve()
+  /** Called when the connection that was ended for its successor has one, or cannot have it now. */
+  #onReplaced: (() => void) | undefined
 
   private constructor(
     settings: ConnectionSettings,
@@ -78,6 +89,7 @@ export class LastingConnection<Session> implements AsyncDisposable {
     const connection = new LastingConnection(settings, setUp, report)
     const link = await connection.#connect()
     connection.#kept = connection.#keep(link)
+    settings.renewals?.add(connection.#renew)
     return connection
   }
 
@@ -105,6 +117,7 @@ export class LastingConnection<Session> implements AsyncDisposable {
   /** From now on a lost connection is not replaced, and nobody waits for one. */
   stopReconnecting(): void {
     this.#closing.abort()
+    this.#settings.renewals?.delete(this.#renew)
     for (const waiter of this.#waiters) waiter.reject(new BrokerUnavailable('this transport is closed'))
   }
 
@@ -118,13 +131,39 @@ export class LastingConnection<Session> implements AsyncDisposable {
     await this.#kept
   }
 
-  /** One loop for the whole life: connected, lost, connected again. */
+  /** C4. Where there is no connection the next one is new anyway. */
+  readonly #renew = async (): Promise<void> => {
+    const link = this.#link
+    if (link === undefined) return
+    this.#current = undefined
+    await briefly(Promise.race([link.settle?.(), link.lost]), settleMs)
+    if (this.#link !== link) return
+    const { promise: replaced, resolve } = Promise.withResolvers<void>()
+    this.#onReplaced = resolve
+    await briefly(link.model.close())
+    link.fail('it is replaced')
+    await replaced
+  }
+
+  /** One loop for the whole life: connected, lost or ended for the next, connected again. */
   async #keep(first: Link): Promise<void> {
     const { signal } = this.#closing
     let link: Link | undefined = first
     while (link !== undefined) {
-      const reason = await link.lost
-      if (signal.aborted) return
+      let reason = await link.lost
+      const onReplaced = this.#onReplaced
+      this.#onReplaced = undefined
+      try {
+        if (signal.aborted) return
+        if (onReplaced !== undefined) {
+          link = await this.#connect()
+          continue
+        }
+      } catch (error) {
+        reason = (error as Error).message
+      } finally {
+        onReplaced?.()
+      }
       this.#lastReason = reason
       this.#report({ kind: 'disconnected', reason })
       link = await this.#reconnect(signal)
@@ -169,7 +208,18 @@ export class LastingConnection<Session> implements AsyncDisposable {
       timeout: connectTimeoutMs,
       clientProperties: { product: 'filo', connection_name: name },
     }
-    const model = await connect({ ...url.connect, frameMax, heartbeat: heartbeatSeconds }, socket)
+    const { ca, cert, key } = this.#settings.tls?.current ?? {}
+    const model = await connect(
+      { ...url.connect, frameMax, heartbeat: heartbeatSeconds },
+      {
+        ...socket,
+        ...(ca !== undefined && { ca }),
+        ...(cert !== undefined && { cert, key }),
+        // A certificate is who we are where the URL has no user: RabbitMQ's plugin rabbitmq_auth_mechanism_ssl.
+        ...(cert !== undefined &&
+          url.connect.username === undefined && { credentials: credentials.external() }),
+      },
+    )
     const link = this.#watch(model)
     const giveUp = (): void => link.fail('it could not be set up in time')
     const timer = setTimeout(giveUp, setUpTimeoutMs)
@@ -240,7 +290,7 @@ async function rejectWhenLost(link: Link): Promise<never> {
   throw new Error(await link.lost)
 }
 
-function streamOf(model: ChannelModel): Duplex {
+export function streamOf(model: Pick<ChannelModel, 'connection'>): Duplex {
   return (model.connection as unknown as { stream: Duplex }).stream
 }
 

@@ -1,5 +1,12 @@
+import type { Duplex } from 'node:stream'
 import { IllegalOperationError, type ConfirmChannel, type Options } from 'amqplib'
-import { failWith, LastingConnection, type ConnectionSettings, type Link } from './amqp-connection.ts'
+import {
+  failWith,
+  LastingConnection,
+  streamOf,
+  type ConnectionSettings,
+  type Link,
+} from './amqp-connection.ts'
 import { declareExchanges } from './amqp-topology.ts'
 import { Ambiguous, BrokerUnavailable, NobodyThere } from './errors.ts'
 import type { TransportStatus } from './transport.ts'
@@ -50,6 +57,7 @@ export class AmqpPublisher implements AsyncDisposable {
     const setUp = async (link: Link): Promise<PublishingSession> => {
       const channel = await link.model.createConfirmChannel()
       failWith(link, channel)
+      link.settle = () => channel.waitForConfirms()
       // A message that is returned is confirmed too, afterwards.
       channel.on('return', ({ properties }) => {
         const message = unconfirmed.get(String(properties.messageId))
@@ -66,6 +74,12 @@ export class AmqpPublisher implements AsyncDisposable {
   peer(): string | undefined {
     const properties = this.#connection.current?.channel.connection.serverProperties
     return properties && `${properties.product} ${properties.version}`
+  }
+
+  /** What the connection goes by, while there is one. */
+  get stream(): Duplex | undefined {
+    const session = this.#connection.current
+    return session && streamOf(session.channel)
   }
 
   /** Resolves when the broker has confirmed. Throws NobodyThere, Ambiguous, BrokerUnavailable. */

@@ -1,4 +1,4 @@
-import type { ConnectionSettings } from './amqp-connection.ts'
+import { LastingConnection, type ConnectionSettings } from './amqp-connection.ts'
 import { subscribeAmqp, type EventConsumer } from './amqp-events.ts'
 import { AmqpMailboxes } from './amqp-mailboxes.ts'
 import { AmqpPublisher } from './amqp-publisher.ts'
@@ -9,6 +9,8 @@ import { BrokerUnavailable } from './errors.ts'
 import { encodeEvent } from './event-log.ts'
 import { refuseIfTooLarge } from './limits.ts'
 import type { TransportOptions } from './open-transport.ts'
+import { weakCertificate } from './server-certificate.ts'
+import { TlsRenewal } from './tls-renewal.ts'
 import {
   addressName,
   type Address,
@@ -30,15 +32,29 @@ const messageExpiryMs = 30_000
 /** Connects, and declares what Filo needs. Throws BrokerUnavailable, with the reason in words. */
 export async function openAmqp(
   urls: readonly string[],
-  { name, willReceive, heartbeatSeconds = 10, confirmTimeoutMs = 10_000 }: TransportOptions,
+  { name, willReceive, heartbeatSeconds = 10, confirmTimeoutMs = 10_000, tls: files }: TransportOptions,
 ): Promise<AmqpTransport> {
-  const settings = { urls: shuffled(urls.map(parseAmqpUrl)), name, heartbeatSeconds }
+  const tls = files && new TlsRenewal(files)
+  const renewals = new Set<() => Promise<void>>()
+  const settings = { urls: shuffled(urls.map(parseAmqpUrl)), name, heartbeatSeconds, tls, renewals }
   const statuses = new StatusReports()
   const mailboxes = willReceive && AmqpMailboxes.open(settings, statuses.reporter().report)
   const opened = mailboxes?.catch(() => undefined) // told to whoever opens a mailbox
   try {
     const publisher = await AmqpPublisher.open(settings, confirmTimeoutMs, statuses.reporter().report)
-    return new AmqpTransport(settings, publisher, statuses, mailboxes)
+    tls?.keepFresh({
+      isUp: () => publisher.peer() !== undefined,
+      tryOut: async (current) => {
+        await using _connection = await LastingConnection.open(
+          { ...settings, tls: { current }, renewals: new Set() },
+          async () => true,
+          () => {},
+        )
+      },
+      renew: async () => void (await Promise.all([...renewals].map((renew) => renew()))),
+      report: (status) => statuses.tell(status),
+    })
+    return new AmqpTransport({ settings, publisher, statuses, tls }, mailboxes)
   } catch (error) {
     await (await opened)?.[Symbol.asyncDispose]()
     throw error
@@ -51,24 +67,28 @@ function shuffled<Url>(urls: readonly Url[]): Url[] {
   return thrown.toSorted((one, other) => one.order - other.order).map(({ url }) => url)
 }
 
+interface AmqpParts {
+  readonly settings: ConnectionSettings
+  readonly publisher: AmqpPublisher
+  readonly statuses: StatusReports
+  readonly tls: TlsRenewal | undefined
+}
+
 export class AmqpTransport implements Transport {
   readonly #settings: ConnectionSettings
   readonly #publisher: AmqpPublisher
   readonly #statuses: StatusReports
   readonly #subscriptions = new Set<EventSubscription>()
+  readonly #tls: TlsRenewal | undefined
   #mailboxes: Promise<AmqpMailboxes> | undefined
   #malformedEvents = 0
   #closed = false
 
-  constructor(
-    settings: ConnectionSettings,
-    publisher: AmqpPublisher,
-    statuses: StatusReports,
-    mailboxes?: Promise<AmqpMailboxes>,
-  ) {
-    this.#settings = settings
-    this.#publisher = publisher
-    this.#statuses = statuses
+  constructor(parts: AmqpParts, mailboxes?: Promise<AmqpMailboxes>) {
+    this.#settings = parts.settings
+    this.#publisher = parts.publisher
+    this.#statuses = parts.statuses
+    this.#tls = parts.tls
     this.#mailboxes = mailboxes
   }
 
@@ -132,9 +152,9 @@ export class AmqpTransport implements Transport {
     return this.#publisher.peer()
   }
 
-  /** A quorum queue confirms what is on disk. */
+  /** Nothing about events: a quorum queue confirms what is on disk. */
   async weaknesses(): Promise<readonly Weakness[]> {
-    return []
+    return weakCertificate(this.#publisher.stream)
   }
 
   /** What arrived and was dropped unseen, because no part of Filo would have sent it. */
@@ -145,6 +165,7 @@ export class AmqpTransport implements Transport {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
+    await this.#tls?.[Symbol.asyncDispose]()
     const mailboxes = await this.#mailboxes?.catch(() => undefined)
     const all = [...this.#subscriptions, ...(mailboxes === undefined ? [] : [mailboxes]), this.#publisher]
     await Promise.all(all.map((it) => it[Symbol.asyncDispose]()))
@@ -178,16 +199,16 @@ class StatusReports {
         if (status.kind === 'connected') this.#lost.delete(reporter)
         if (status.kind === 'disconnected' && wereLost) return
         if (status.kind === 'connected' && this.#lost.size > 0) return
-        this.#tell(status)
+        this.tell(status)
       },
       end: () => {
-        if (this.#lost.delete(reporter) && this.#lost.size === 0) this.#tell({ kind: 'connected' })
+        if (this.#lost.delete(reporter) && this.#lost.size === 0) this.tell({ kind: 'connected' })
       },
     }
     return reporter
   }
 
-  #tell(status: TransportStatus): void {
+  tell(status: TransportStatus): void {
     for (const listener of this.#listeners) listener(status)
   }
 }

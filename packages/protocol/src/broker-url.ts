@@ -52,10 +52,28 @@ const common: readonly Explanation[] = [
   [/ENOTFOUND|EAI_AGAIN/, 'no such host'],
   [/EHOSTUNREACH|ENETUNREACH/, 'no route to the host'],
   [/ETIMEDOUT/, 'no answer'],
+  // Of Node's checks of the broker's certificate.
   [
-    /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/i,
-    'its TLS certificate is not trusted; name the file of its authority in NODE_EXTRA_CA_CERTS',
+    /ERR_TLS_CERT_ALTNAME_INVALID/,
+    'its certificate is for another name than the URL has; use one of those, or have it issued for this one too',
   ],
+  [/CERT_HAS_EXPIRED/, 'its certificate has expired; have it issued anew at the broker'],
+  [/CERT_NOT_YET_VALID/, 'its certificate is not valid yet; is the clock right, here and there?'],
+  [
+    /SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|CERT_UNTRUSTED|INVALID_CA/,
+    'its certificate is signed by no authority that is trusted here; name the file of its authority: tls: { ca: … } of the broker',
+  ],
+  // Alerts (RFC 8446, section 6.2), by which the broker tells what it thinks of ours.
+  [
+    /ALERT_CERTIFICATE_REQUIRED/,
+    'it asks for a certificate, and was shown none; name its files: tls: { cert: …, key: … } of the broker',
+  ],
+  [/ALERT_CERTIFICATE_EXPIRED/, 'by its clock the certificate that it was shown has expired'],
+  [
+    /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|UNSUPPORTED_CERTIFICATE|HANDSHAKE_FAILURE)/,
+    'it does not trust the certificate that it was shown, or was shown none: that must be signed by an authority which the broker trusts (tls: { cert: …, key: … } of the broker)',
+  ],
+  [/ALERT_CERTIFICATE_REVOKED/, 'the certificate that it was shown has been revoked'],
 ]
 
 const last: readonly Explanation[] = [[/ECONNRESET|EPIPE|Unexpected close/, 'the broker hung up']]
@@ -70,6 +88,7 @@ export function explainWith(own: readonly Explanation[], error: unknown): string
 function describe(error: unknown): string {
   const { code, message } = error as { code?: unknown; message?: string }
   if (typeof code !== 'string' || message?.includes(code)) return message ?? String(error)
+  if (message?.includes('--use-system-ca')) return `${code}: ${message.replace(/; if the root CA.*/, '')}`
   // OpenSSL's messages are places in its own sources.
   return code.startsWith('ERR_SSL') || !message ? code : `${code}: ${message}`
 }

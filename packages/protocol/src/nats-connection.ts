@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import {
   connect,
   createInbox,
@@ -8,6 +9,8 @@ import {
 import { Ambiguous, BrokerUnavailable, NobodyThere } from './errors.ts'
 import { inboxPrefix } from './nats-topology.ts'
 import { explainNats, type NatsServers } from './nats-url.ts'
+import { natsTls, tlsRefusal } from './nats-tls.ts'
+import type { Tls } from './tls-renewal.ts'
 import type { TransportStatus } from './transport.ts'
 import { briefly, within } from './waiting.ts'
 
@@ -21,6 +24,7 @@ export interface NatsSettings {
   readonly name: string
   readonly heartbeatSeconds: number
   readonly confirmTimeoutMs: number
+  readonly tls?: Tls | undefined
 }
 
 /** A message that was written and not confirmed yet. */
@@ -45,6 +49,8 @@ export class NatsLink implements AsyncDisposable {
   #back = Promise.withResolvers<void>()
   #loss = Promise.withResolvers<void>()
   #isUp = true
+  /** It was ended for its successor: nobody has to hear of it where that goes well. */
+  #isReplaced = false
   #closed = false
   #lastId = 0
   #flushing: Promise<void> | undefined
@@ -72,10 +78,11 @@ export class NatsLink implements AsyncDisposable {
 
   /** Throws BrokerUnavailable when no server of the list can be had now. */
   static async open(settings: NatsSettings, report: (status: TransportStatus) => void): Promise<NatsLink> {
-    const { servers, name, heartbeatSeconds } = settings
+    const { servers, name, heartbeatSeconds, tls } = settings
     try {
       const connection = await connect({
         ...servers.connect,
+        ...(servers.connect.tls && { tls: natsTls(servers, tls) }),
         name,
         inboxPrefix: inboxPrefix(name),
         timeout: connectTimeoutMs,
@@ -91,7 +98,8 @@ export class NatsLink implements AsyncDisposable {
       })
       return new NatsLink(connection, settings, report)
     } catch (error) {
-      throw new BrokerUnavailable(`${servers.shown}: ${explainNats(error)}`)
+      const refusal = servers.connect.tls && (await tlsRefusal(servers, tls))
+      throw new BrokerUnavailable(`${servers.shown}: ${explainNats(refusal ?? error)}`)
     }
   }
 
@@ -104,6 +112,33 @@ export class NatsLink implements AsyncDisposable {
   onBack(listener: () => void): () => void {
     this.#onBack.add(listener)
     return () => this.#onBack.delete(listener)
+  }
+
+  get isUp(): boolean {
+    return this.#isUp
+  }
+
+  /** What the connection goes by, while there is one. */
+  get stream(): Duplex | undefined {
+    const { protocol } = this.connection as unknown as { protocol: { transport: { socket?: Duplex } } }
+    return protocol.transport.socket
+  }
+
+  /** Replaces the connection, when what is in flight on it has been confirmed; what is new waits for the next. */
+  async renew(): Promise<void> {
+    if (!this.#isUp || this.#closed) return
+    const inFlight = [...this.#publishing]
+    this.#isUp = false
+    this.#isReplaced = true
+    this.#back = Promise.withResolvers()
+    const back = this.#back.promise
+    await briefly(Promise.allSettled(inFlight), this.#settings.confirmTimeoutMs)
+    this.#loss.resolve()
+    await this.connection.reconnect().catch(() => {}) // it was closed meanwhile
+    await briefly(back, connectTimeoutMs)
+    if (this.#isUp || this.#closed) return
+    this.#isReplaced = false
+    this.#report({ kind: 'disconnected', reason: this.#lastReason })
   }
 
   /** Throws BrokerUnavailable where there is no connection within the confirm timeout, or none any more. */
@@ -213,7 +248,8 @@ export class NatsLink implements AsyncDisposable {
       // A right may have been given meanwhile.
       this.#refused.clear()
       this.#back.resolve()
-      this.#report({ kind: 'connected' })
+      if (!this.#isReplaced) this.#report({ kind: 'connected' })
+      this.#isReplaced = false
       for (const listener of this.#onBack) listener()
     }
     if (status.type === 'error') this.#noteError(status.error)

@@ -1,10 +1,11 @@
 import type { NodeConnectionOptions } from '@nats-io/transport-node'
-import { explainWith, parseBrokerUrl, type Explanation } from './broker-url.ts'
+import { explainWith, parseBrokerUrl, type BrokerUrl, type Explanation } from './broker-url.ts'
 import { BrokerUnavailable } from './errors.ts'
 
 /** The servers of a list as the client library takes them, and as they may be shown: without the password. */
 export interface NatsServers {
   readonly shown: string
+  readonly urls: readonly BrokerUrl[]
   readonly connect: NodeConnectionOptions
 }
 
@@ -27,6 +28,7 @@ export function parseNatsUrls(texts: readonly string[]): NatsServers {
   )
   return {
     shown: urls.map(({ shown }) => shown).join(', '),
+    urls,
     connect: {
       servers,
       ...(scheme === 'natss' && { tls: {} }),

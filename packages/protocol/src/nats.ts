@@ -10,6 +10,8 @@ import { NatsMailbox, type NatsMailboxOwner } from './nats-mailbox.ts'
 import { eventSubject, mailboxSubject } from './nats-topology.ts'
 import { explainNats, parseNatsUrls } from './nats-url.ts'
 import type { TransportOptions } from './open-transport.ts'
+import { weakCertificate } from './server-certificate.ts'
+import { TlsRenewal } from './tls-renewal.ts'
 import {
   addressName,
   type Address,
@@ -27,19 +29,36 @@ import {
 /** Connects. Throws BrokerUnavailable, with the reason in words. */
 export async function openNats(
   urls: readonly string[],
-  { name, heartbeatSeconds = 10, confirmTimeoutMs = 10_000 }: TransportOptions,
+  { name, heartbeatSeconds = 10, confirmTimeoutMs = 10_000, tls: files }: TransportOptions,
 ): Promise<NatsTransport> {
-  const settings = { servers: parseNatsUrls(urls), name, heartbeatSeconds, confirmTimeoutMs }
+  const tls = files && new TlsRenewal(files)
+  const settings = { servers: parseNatsUrls(urls), name, heartbeatSeconds, confirmTimeoutMs, tls }
   const listeners: ((status: TransportStatus) => void)[] = []
   const report = (status: TransportStatus): void => {
     for (const listener of listeners) listener(status)
   }
-  return new NatsTransport(settings, await NatsLink.open(settings, report), listeners)
+  const link = await NatsLink.open(settings, report)
+  tls?.keepFresh({
+    isUp: () => link.isUp,
+    tryOut: async (current) => {
+      await using _connection = await NatsLink.open({ ...settings, tls: { current } }, () => {})
+    },
+    renew: () => link.renew(),
+    report,
+  })
+  return new NatsTransport({ settings, link, tls }, listeners)
+}
+
+interface NatsParts {
+  readonly settings: NatsSettings
+  readonly link: NatsLink
+  readonly tls: TlsRenewal | undefined
 }
 
 export class NatsTransport implements Transport {
   readonly #settings: NatsSettings
   readonly #link: NatsLink
+  readonly #tls: TlsRenewal | undefined
   readonly #listeners: ((status: TransportStatus) => void)[]
   readonly #addresses = new Set<string>()
   readonly #mailboxes = new Set<Mailbox>()
@@ -47,9 +66,10 @@ export class NatsTransport implements Transport {
   #oversizedMessages = 0
   #malformedEvents = 0
 
-  constructor(settings: NatsSettings, link: NatsLink, listeners: ((status: TransportStatus) => void)[]) {
+  constructor({ settings, link, tls }: NatsParts, listeners: ((status: TransportStatus) => void)[]) {
     this.#settings = settings
     this.#link = link
+    this.#tls = tls
     this.#listeners = listeners
   }
 
@@ -107,7 +127,7 @@ export class NatsTransport implements Transport {
 
   async weaknesses(): Promise<readonly Weakness[]> {
     await this.#link.untilUp()
-    return eventLogWeaknesses(this.#link)
+    return [...weakCertificate(this.#link.stream), ...(await eventLogWeaknesses(this.#link))]
   }
 
   /** What arrived and was dropped unseen, because no part of Filo would have sent it. */
@@ -116,6 +136,7 @@ export class NatsTransport implements Transport {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tls?.[Symbol.asyncDispose]()
     const all = [...this.#subscriptions, ...this.#mailboxes]
     await Promise.all(all.map((it) => it[Symbol.asyncDispose]()))
     await this.#link[Symbol.asyncDispose]()

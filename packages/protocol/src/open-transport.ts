@@ -1,4 +1,5 @@
 import { BrokerUnavailable } from './errors.ts'
+import { TlsUnusable, type TlsFiles } from './tls-files.ts'
 import type { Transport } from './transport.ts'
 
 export interface TransportOptions {
@@ -6,6 +7,8 @@ export interface TransportOptions {
   readonly name: string
   /** Whether a mailbox will be opened next: what that takes is begun at once. */
   readonly willReceive?: true
+  /** For URLs that ask for TLS. The files are looked at while they are in use: what is new in them is used from then on. */
+  readonly tls?: TlsFiles | undefined
   /** How often each side shows that it is alive; three of these without a sign end a connection. */
   readonly heartbeatSeconds?: number
   /** How long a message may wait for the broker's confirm before its fate is Ambiguous. */
@@ -19,11 +22,21 @@ function schemeOf(urls: readonly string[]): 'amqp' | 'nats' | undefined {
   return urls.every((url) => /^natss?:\/\//.test(url)) ? 'nats' : undefined
 }
 
+/** Whether a URL is one of `amqps://` or `natss://`. */
+export function asksForTls(url: string): boolean {
+  return /^(amqp|nats)s:\/\//.test(url)
+}
+
 /**
  * Connects to the first broker of a list that answers; the others are for when it is lost. Loads only the
- * library that the URLs ask for. Throws BrokerUnavailable; never with a password in its message.
+ * library that the URLs ask for. Throws BrokerUnavailable, TlsUnusable; never with a password in its message.
  */
 export async function openTransport(urls: readonly string[], options: TransportOptions): Promise<Transport> {
+  if (options.tls !== undefined && !urls.every(asksForTls)) {
+    throw new TlsUnusable(
+      'there are files of TLS for a broker whose URL does not ask for it: amqps:// or natss://',
+    )
+  }
   switch (schemeOf(urls)) {
     case 'amqp': {
       const { openAmqp } = await import('./amqp.ts')

@@ -60,7 +60,7 @@ export interface Transport extends AsyncDisposable {
   onStatus(listener: (status: TransportStatus) => void): void
   /** What is at the other end, as it says itself: `RabbitMQ 3.10.8`. Undefined while there is nobody. */
   peer(): string | undefined
-  /** Where the broker keeps events less well than an administrator may think. Throws BrokerUnavailable. */
+  /** What will fail, or may be lost, though all is well now. Throws BrokerUnavailable. */
   weaknesses(): Promise<readonly Weakness[]>
 }
 
@@ -77,3 +77,9 @@ export type TransportStatus =
   | { readonly kind: 'blocked'; readonly reason: string }
   /** After a reconnect another receives at an address of ours; it is asked for until it is free again. */
   | { readonly kind: 'displaced'; readonly address: Address; readonly reason: string }
+  /** The files of TLS have changed, and the connections were replaced by new ones. */
+  | { readonly kind: 'renewed' }
+  /** The files of TLS have changed and cannot be used: the connections go on with what was in them before. */
+  | { readonly kind: 'outdated'; readonly reason: string }
+  /** What the files of TLS hold is valid for less than two weeks; told once a day. */
+  | { readonly kind: 'expiring'; readonly reason: string }

@@ -1,11 +1,11 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, isAbsolute, join, normalize, resolve } from 'node:path'
 import { sudoersFor, UnfitForSudo, type AgentConfig } from '@filo/agent'
-import { formatSigningKey, formatVerifyingKey } from '@filo/protocol'
+import { formatSigningKey, formatVerifyingKey, readTls } from '@filo/protocol'
 import { dump } from 'js-yaml'
 import { brokerFor } from '../engine/accounts.ts'
 import { readCoordinatorPublicKey, readHostKey, readHostSecret } from '../engine/keys.ts'
-import { hostDefinition, type Fleet } from '../fleet/fleet.ts'
+import { hostDefinition, type Broker, type Fleet } from '../fleet/fleet.ts'
 import { hint } from '../fleet/problem.ts'
 import type { Context } from './context.ts'
 import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
@@ -42,7 +42,8 @@ export async function agentConfig(
   const { agentUser } = fleet.hosts.get(host)!
   const config: AgentConfig = {
     ...hostDefinition(fleet, host),
-    broker: brokerFor(dir, fleet.broker, { agent: host }),
+    broker: brokerFor(dir, fleet.broker.urls, { agent: host }),
+    ...(fleet.broker.tlsOnHosts && { tls: fleet.broker.tlsOnHosts }),
     key: keyName,
     trusted: [formatVerifyingKey(readCoordinatorPublicKey(dir.keys))],
     ...(agentUser !== undefined && { user: agentUser }),
@@ -60,12 +61,20 @@ export async function agentConfig(
   writeSecret(join(output, 'agent.yaml'), yaml)
   if (secret !== undefined) writeSecret(join(output, keyName), formatSigningKey(secret))
   if (rules !== undefined) writeFileSync(join(output, 'sudoers'), rules)
+  const authorities = writeAuthorities(fleet.broker, resolve(context.cwd, dirname(file)), output)
   const wrote = [
     ...(secret === undefined ? [] : [join(output, keyName)]),
     ...(rules === undefined ? [] : [join(output, 'sudoers')]),
+    ...authorities,
   ]
+  const { cert, key } = fleet.broker.tlsOnHosts ?? {}
   printLines(context.stdout, [
     `wrote ${[join(output, 'agent.yaml'), ...wrote].join(' and ')}`,
+    ...(cert === undefined || key === undefined
+      ? []
+      : [
+          `${host} shows the broker a certificate of its own: ${[cert, key].map(onHost).join(' and ')} on ${host}`,
+        ]),
     ...(secret === undefined && readHostKey(dir.keys, host) === undefined
       ? [
           `On ${host} make its key and see its fingerprint by: filo-agent --fingerprint; then here: filo enroll ${host}`,
@@ -93,6 +102,23 @@ function sudoersOf(fleet: Fleet, host: string, file: string): string {
     if (error instanceof UnfitForSudo) throw new Exit(exitCodes.refused, error.message)
     throw error
   }
+}
+
+/** Those of the coordinator, where a host has them beside its configuration under the same name: they are no secret. */
+function writeAuthorities({ tls, tlsOnHosts }: Broker, beside: string, output: string): string[] {
+  const name = tlsOnHosts?.ca
+  if (name === undefined || isAbsolute(name) || tls?.ca !== resolve(beside, name)) return []
+  if (normalize(name).startsWith('..')) return []
+  const { ca } = readTls({ ca: tls.ca })
+  const file = join(output, name)
+  // Not for root alone: the agent may be another user.
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, ca!)
+  return [file]
+}
+
+function onHost(path: string): string {
+  return resolve('/etc/filo', path)
 }
 
 /** Also narrows a file that was there with wider permissions. */

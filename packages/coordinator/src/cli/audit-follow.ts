@@ -1,13 +1,5 @@
-import {
-  openTransport,
-  Relay,
-  selects,
-  systemClock,
-  type AuditLog,
-  type EventFilter,
-  type Transport,
-} from '@filo/protocol'
-import { brokerFor } from '../engine/accounts.ts'
+import { Relay, selects, systemClock, type AuditLog, type EventFilter, type Transport } from '@filo/protocol'
+import { openBroker } from '../engine/broker.ts'
 import { fleetKeys, openLink } from '../engine/connection.ts'
 import { KeyError } from '../engine/keys.ts'
 import { Follower, type FollowerWorld } from '../follow/follower.ts'
@@ -62,13 +54,14 @@ export async function followAudit(context: Context, options: FollowOptions): Pro
   if (places === undefined) return exitCodes.done
   await using sinks = new AsyncDisposableStack()
   const sink = sinks.use(await openSinkOf(context, options, say))
-  await using transport = await openTransport(brokerFor(dir, fleet.broker, 'coordinator'), {
+  await using transport = await openBroker(dir, fleet.broker, {
     name: `filo audit ${consumer}`,
     willReceive: true,
   })
   transport.onStatus((status) => {
     if (status.kind === 'disconnected') say(`the broker is lost: ${status.reason}`)
     if (status.kind === 'connected') say('the broker is back')
+    if (status.kind === 'outdated' || status.kind === 'expiring') say(`TLS: ${status.reason}`)
   })
   const stop = new AbortController()
   // By host alone: what else is left out makes no gap in the numbers of a source, as long as it is seen here.

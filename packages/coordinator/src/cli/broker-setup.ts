@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, writeFileSync } from 'node:fs'
 import { amqpRightsOf, natsRightsOf } from '@filo/protocol'
-import { makeAccounts, type Account } from '../engine/accounts.ts'
+import { keepAccounts, makeAccounts, type Account } from '../engine/accounts.ts'
 import type { Context } from './context.ts'
 import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
 import { loadFleet } from './load-fleet.ts'
@@ -23,7 +23,8 @@ export async function brokerSetup(context: Context, { output, apply }: SetupOpti
   if (broker === 'local') {
     throw new Exit(exitCodes.refused, `${file} says "broker: local": there is no broker to set up`)
   }
-  const isNats = broker[0]!.startsWith('nats')
+  const [url] = broker.urls as [string, ...string[]]
+  const isNats = url.startsWith('nats')
   if (apply && isNats) {
     throw new Exit(
       exitCodes.usage,
@@ -31,8 +32,11 @@ export async function brokerSetup(context: Context, { output, apply }: SetupOpti
     )
   }
   const accounts = makeAccounts(dir, fleet.name, fleet.hosts.keys())
-  const setup = isNats ? natsUsers(accounts) : rabbitmqScript(accounts, virtualHostOf(broker[0]!))
+  const setup = isNats ? natsUsers(accounts) : rabbitmqScript(accounts, virtualHostOf(url))
+  // What the broker has not taken is not used: nobody would get in.
   if (apply) await carryOut(setup, context.environment)
+  keepAccounts(dir, accounts)
+  if (apply) context.stdout.write(`made ${accounts.length} accounts at the broker, with their rights\n`)
   else if (output === undefined) context.stdout.write(setup)
   else {
     writeFileSync(output, '', { mode: 0o600 })
@@ -75,7 +79,8 @@ function rabbitmqScript(accounts: readonly Account[], virtualHost: string): stri
 # The accounts of Filo at RabbitMQ, and their rights. It has their passwords.
 set -eu
 ctl() { rabbitmqctl -q "$@"; }
-known=$(ctl list_users | cut -f 1)
+listed=$(ctl list_users)
+known=$(printf '%s\\n' "$listed" | cut -f 1)
 account() {
   if printf '%s\\n' "$known" | grep -Fqx -- "$1"; then printf %s "$2" | ctl change_password "$1"
   else printf %s "$2" | ctl add_user "$1"

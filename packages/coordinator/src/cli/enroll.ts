@@ -1,7 +1,8 @@
 import { NobodyThere, type VerifyingKey } from '@filo/protocol'
-import { brokerFor } from '../engine/accounts.ts'
+import { openBroker } from '../engine/broker.ts'
 import { askForKeys } from '../engine/introduction.ts'
 import { acceptHostKey, isRevoked, readCoordinatorKeys, readHostKey } from '../engine/keys.ts'
+import type { Broker } from '../fleet/fleet.ts'
 import { hint } from '../fleet/problem.ts'
 import type { Context } from './context.ts'
 import { Exit, exitCodes, type ExitCode } from './exit-code.ts'
@@ -35,7 +36,8 @@ export async function enroll(
   const wanted = fingerprint?.toLowerCase()
   const found = await findKeys(host, {
     fleet: fleet.name,
-    broker: brokerFor(dir, fleet.broker as readonly string[], 'coordinator'),
+    open: () =>
+      openBroker(dir, fleet.broker as Broker, { name: `filo ${context.operator}`, willReceive: true }),
     host,
     operator: context.operator,
     keys: readCoordinatorKeys(dir.keys),

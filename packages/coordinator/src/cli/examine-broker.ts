@@ -1,11 +1,11 @@
 import { lookup } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import { BrokerUnavailable, openTransport } from '@filo/protocol'
-import { brokerFor } from '../engine/accounts.ts'
+import { BrokerUnavailable, expiresSoon, readTls, TlsUnusable } from '@filo/protocol'
+import { openBroker } from '../engine/broker.ts'
 import type { StateDir } from '../engine/state-dir.ts'
 import { listing } from '../fleet/listing.ts'
-import type { Fleet } from '../fleet/fleet.ts'
+import type { Broker, Fleet } from '../fleet/fleet.ts'
 import { exitCodes } from './exit-code.ts'
 import { fine, warning, wrong, type Finding } from './finding.ts'
 
@@ -17,7 +17,8 @@ export type Addresses = ReadonlySet<string>
 /** Whether the broker can be had, and whether what carries it says so. */
 export async function examineBroker(fleet: Fleet, dir: StateDir, operator: string): Promise<Finding[]> {
   if (fleet.broker === 'local') return [fine('broker', 'local: this process is the agent of every host')]
-  const resolved = await Promise.all(fleet.broker.map((url) => resolve(hostnameOf(url))))
+  const { urls } = fleet.broker
+  const resolved = await Promise.all(urls.map((url) => resolve(hostnameOf(url))))
   const broker = new Set(resolved.flatMap((addresses) => [...addresses]))
   const hosts = new Map(
     await Promise.all(
@@ -25,15 +26,35 @@ export async function examineBroker(fleet: Fleet, dir: StateDir, operator: strin
     ),
   )
   return [
-    ...(await reach(brokerFor(dir, fleet.broker, 'coordinator'), operator)),
-    ...examineEncryption(fleet.broker, broker),
+    ...examineTls(fleet.broker),
+    ...(await reach(fleet.broker, dir, operator)),
+    ...examineEncryption(urls, broker),
     ...compareCarriers(fleet, broker, hosts),
   ]
 }
 
-async function reach(urls: readonly string[], operator: string): Promise<Finding[]> {
+/** Long enough to have certificates issued and brought to where they are used. */
+const warnDays = 14
+
+function examineTls({ tls }: Broker): Finding[] {
+  if (tls === undefined) return []
   try {
-    await using transport = await openTransport(urls, { name: `filo doctor ${operator}` })
+    const { expiring } = readTls(tls)
+    const soon = expiring && expiresSoon(expiring, warnDays)
+    if (soon === undefined) return []
+    return [
+      warning('broker', soon, 'have it issued anew: what is in the file by then is used without a restart'),
+    ]
+  } catch (error) {
+    if (!(error instanceof TlsUnusable)) throw error
+    const advice = 'the files of TLS are those that "broker:" in the fleet file names'
+    return [wrong('broker', exitCodes.configuration, error.message, advice)]
+  }
+}
+
+async function reach(broker: Broker, dir: StateDir, operator: string): Promise<Finding[]> {
+  try {
+    await using transport = await openBroker(dir, broker, { name: `filo doctor ${operator}` })
     const peer = transport.peer() ?? 'the broker'
     if (isTooOld(peer)) {
       const advice = 'Filo needs RabbitMQ 3.10 or later, or NATS 2.9 or later'
@@ -41,24 +62,29 @@ async function reach(urls: readonly string[], operator: string): Promise<Finding
     }
     const weaknesses = await transport.weaknesses()
     return [
-      fine('broker', `${peer} answers, and takes the user and password`),
-      ...(await missNodes(urls, operator)),
+      fine('broker', `${peer} answers, and lets us in`),
+      ...(await missNodes(broker, dir, operator)),
       ...weaknesses.map(({ text, advice }) => warning('broker', text, advice)),
     ]
   } catch (error) {
+    // Told already, by what is wrong with the file.
+    if (error instanceof TlsUnusable) return []
     if (!(error instanceof BrokerUnavailable)) throw error
-    const advice = 'see that it runs, and that the address, user and password in the fleet file are right'
+    const advice =
+      'see that it runs, and that what the fleet file says of it is right: address, user, password, tls'
     return [wrong('broker', exitCodes.brokerUnavailable, error.message, advice)]
   }
 }
 
 /** Of several, those that do not answer: nobody misses them before the others are away too. */
-async function missNodes(urls: readonly string[], operator: string): Promise<Finding[]> {
+async function missNodes(broker: Broker, dir: StateDir, operator: string): Promise<Finding[]> {
+  const { urls } = broker
   if (urls.length === 1) return []
   const found = await Promise.all(
     urls.map(async (url) => {
       try {
-        await using _transport = await openTransport([url], { name: `filo doctor ${operator}` })
+        const one = { ...broker, urls: [url] }
+        await using _transport = await openBroker(dir, one, { name: `filo doctor ${operator}` })
         return []
       } catch (error) {
         if (!(error instanceof BrokerUnavailable)) throw error

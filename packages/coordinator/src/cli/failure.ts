@@ -5,6 +5,7 @@ import {
   isBusy,
   SecretsUnusable,
   systemClock,
+  TlsUnusable,
 } from '@filo/protocol'
 import { HostInUse } from '../engine/connection.ts'
 import { RunTakenOver, type RunOwner } from '../engine/journal.ts'
@@ -61,6 +62,10 @@ function explainKnown(error: unknown): ReturnType<typeof explainFailure> | undef
   if (error instanceof DamagedDatabase) return { code: exitCodes.internalError, words: explainDamage(error) }
   if (error instanceof SecretsUnusable) {
     const words = `${error.message}\nPut it right, one secret a line ("secrets:" in the fleet file names it). Nothing was done`
+    return { code: exitCodes.configuration, words }
+  }
+  if (error instanceof TlsUnusable) {
+    const words = `${error.message}\nThe files of TLS are those of "broker:" in the fleet file. Nothing was done`
     return { code: exitCodes.configuration, words }
   }
   if (error instanceof KeyError) return { code: exitCodes.configuration, words: error.message }

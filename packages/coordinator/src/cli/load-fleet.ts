@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
+import { mapFiles } from '@filo/protocol'
 import { openStateDir, type StateDir } from '../engine/state-dir.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { parseFleet } from '../fleet/parse-fleet.ts'
@@ -54,8 +55,15 @@ export function loadFleet(context: Context): LoadedFleet {
   if (parsed.kind === 'refused') {
     throw new Exit(exitCodes.refused, parsed.problems.map(formatProblem).join('\n'))
   }
-  const { fleet } = parsed
+  const fleet = withFilesBeside(resolve(context.cwd, file), parsed.fleet)
   return { file, fleet, topology: buildTopology(fleet), dir: stateDirOf(context, fleet.name) }
+}
+
+/** Where the files of TLS are that this process uses. */
+function withFilesBeside(file: string, fleet: Fleet): Fleet {
+  if (fleet.broker === 'local' || fleet.broker.tls === undefined) return fleet
+  const tls = mapFiles(fleet.broker.tls, (path) => resolve(dirname(file), path))
+  return { ...fleet, broker: { ...fleet.broker, tls } }
 }
 
 function stateDirOf(context: Context, fleet: string): StateDir {

@@ -14,22 +14,25 @@ export interface Account {
   readonly password: string
 }
 
-/** The accounts of a coordinator and of these hosts: those that were made before, and new ones. All are kept. */
+/** The accounts of a coordinator and of these hosts: those that were made before, and new ones. */
 export function makeAccounts(dir: StateDir, fleet: string, hosts: Iterable<string>): Account[] {
   const before = readAccounts(dir)
   const parties: readonly Party[] = ['coordinator', ...[...hosts].map((agent) => ({ agent }))]
-  const accounts = parties.map((party): Account => {
+  return parties.map((party): Account => {
     const known = before[partyName(party)]
     const user = `${fleet}-${partyName(party)}`
     return { party, user, password: known?.password ?? randomBytes(24).toString('base64url') }
   })
+}
+
+/** From now on these are the broker's accounts. */
+export function keepAccounts(dir: StateDir, accounts: readonly Account[]): void {
   const all = accounts.map(({ party, user, password }) => [partyName(party), { user, password }] as const)
   writeFileSync(`${dir.accounts}.new`, `${JSON.stringify(Object.fromEntries(all), undefined, 2)}\n`, {
     mode: 0o600,
     flush: true,
   })
   renameSync(`${dir.accounts}.new`, dir.accounts)
-  return accounts
 }
 
 /** The broker's URLs for a party: with its own account, where it has one, instead of the one that the fleet file names. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { openTransport, Relay, systemClock, type Transport } from '@filo/protocol'
+import { Relay, systemClock, type Transport } from '@filo/protocol'
 import type { Fleet } from '../fleet/fleet.ts'
-import { brokerFor } from './accounts.ts'
+import { openBroker } from './broker.ts'
 import type { Journal, RunOwner } from './journal.ts'
 import { readCoordinatorKeys, readHostKeys } from './keys.ts'
 import { Link, type LinkIdentity } from './link.ts'
@@ -45,7 +45,7 @@ export interface Connection extends AsyncDisposable {
 
 /**
  * Connects to a fleet's agents: over its broker, or, with `broker: local`, to agents in this very process, with
- * keys that are made for it; from there on nothing differs. Throws BrokerUnavailable, KeyError, HostInUse.
+ * keys that are made for it; from there on nothing differs. Throws BrokerUnavailable, TlsUnusable, KeyError, HostInUse.
  */
 export async function connect(options: ConnectionOptions): Promise<Connection> {
   const { fleet, dir, operator } = options
@@ -56,10 +56,7 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
       : {
           ...fleetKeys(options),
           transport: stack.use(
-            await openTransport(brokerFor(dir, fleet.broker, 'coordinator'), {
-              name: `filo ${operator}`,
-              willReceive: true,
-            }),
+            await openBroker(dir, fleet.broker, { name: `filo ${operator}`, willReceive: true }),
           ),
         }
   const link = stack.use(await openLink(options, keys, transport))

@@ -1,18 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import {
-  openTransport,
   seal,
   shownKey,
   systemClock,
   unsealAnswer,
   type Command,
   type SigningKey,
+  type Transport,
   type VerifyingKey,
 } from '@filo/protocol'
 
 export interface IntroductionOptions {
   readonly fleet: string
-  readonly broker: readonly string[]
+  /** Connects to the broker, for the time of the asking. */
+  readonly open: () => Promise<Transport>
   readonly host: string
   readonly operator: string
   /** By which the agent is asked: it answers only to a coordinator that it obeys. */
@@ -25,11 +26,11 @@ export interface IntroductionOptions {
 
 /**
  * Asks a host's agent for its key, and gives every key by which something has answered for that host, each of which did sign its
- * answer. None of them is known to be the host's: whoever can use the broker may answer. Throws BrokerUnavailable, NobodyThere.
+ * answer. None of them is known to be the host's: whoever can use the broker may answer. Throws NobodyThere, and what `open` throws.
  */
 export async function askForKeys(options: IntroductionOptions): Promise<VerifyingKey[]> {
   const { fleet, host, operator, keys, timeoutMs, isWanted } = options
-  await using transport = await openTransport(options.broker, { name: `filo ${operator}`, willReceive: true })
+  await using transport = await options.open()
   const coordinator = randomUUID()
   const body = {
     fleet,

@@ -134,6 +134,38 @@ fleet: other
     atTop('services: {}'),
     ['9:1: duplicate key "services"; it is first given in line 4'],
   ],
+  [
+    'files of TLS and a URL that does not ask for it',
+    file('fleet: lists\nbroker: { url: amqp://a, tls: { ca: ca.pem } }\nhosts: { db1: }'),
+    ['2:16: broker.url: expected a URL of amqps:// or natss://, as there are files of TLS; found "amqp:…"'],
+  ],
+  [
+    'files of TLS and one URL of two that asks for it',
+    file(
+      'fleet: lists\nbroker: { url: [natss://a, nats://b], tls_on_hosts: { ca: ca.pem } }\nhosts: { db1: }',
+    ),
+    ['2:16: broker.url: expected a URL of amqps:// or natss://, as there are files of TLS; found a list'],
+  ],
+  [
+    'a certificate without its key, and files of TLS that are none',
+    file('fleet: lists\nbroker: { url: amqps://a, tls: { cert: a.pem }, tls_on_hosts: {} }\nhosts: { db1: }'),
+    [
+      '2:32: broker.tls: expected cert and key, or neither; found a mapping',
+      '2:63: broker.tls_on_hosts: expected at least one of ca, cert, key; found an empty mapping',
+    ],
+  ],
+  [
+    'a broker with an unknown key and a file of no name',
+    file(
+      'fleet: lists\nbroker: { url: amqps://a, tsl: 1, tls: { ca: "", cert: 1, key: [] } }\nhosts: { db1: }',
+    ),
+    [
+      '2:27: broker: unknown key "tsl"; did you mean "tls"?',
+      '2:46: broker.tls.ca: expected the path of a file with certificates of authorities; found another string',
+      '2:56: broker.tls.cert: expected the path of a file with a certificate; found the number 1',
+      '2:64: broker.tls.key: expected the path of a file with a private key; found an empty list',
+    ],
+  ],
   ['an unknown key at the top', atTop('hsots: {}'), ['9:1: unknown key "hsots"; did you mean "hosts"?']],
   [
     'an unknown key that is near nothing',
@@ -541,7 +573,7 @@ supervisord: app`),
     'greenarrow without a part',
     db('hosts: db1, greenarrow: { apart: [hvmail-rpc] }'),
     [
-      '5:33: services.db.greenarrow: expected mta, postgres, or { part: mta | postgres, ... }; found a mapping',
+      '5:21: services.db.greenarrow: "part" is missing; expected mta, postgres, or { part: mta | postgres, ... }',
     ],
   ],
   [

@@ -1,3 +1,4 @@
+import { asksForTls } from '@filo/protocol'
 import * as z from 'zod'
 import { managers } from './manager-schema.ts'
 import { argv, duration, mapping, name, oneOrMany } from './schema-parts.ts'
@@ -175,25 +176,65 @@ const brokerUrl = z.url({ protocol: /^(amqp|nats)s?$/, error: brokerError })
 const isOneKind = (urls: readonly string[]) =>
   !(urls.some((url) => url.startsWith('amqp')) && urls.some((url) => url.startsWith('nats')))
 
+const brokerUrls = z.union(
+  [
+    brokerUrl,
+    z
+      .array(brokerUrl, { error: brokerError })
+      .min(1, { error: brokerError })
+      .refine(isOneKind, { error: 'URLs of one kind, amqp or nats' }),
+  ],
+  { error: brokerError },
+)
+
+const pem = (what: string) => {
+  const error = `the path of ${what}`
+  return z.string({ error }).regex(/./, { error })
+}
+const tlsFiles = () =>
+  mapping('{ ca, cert, key }', {
+    ca: pem('a file with certificates of authorities').optional().meta({
+      description:
+        "Authorities (PEM), one of which signed the broker's certificate; those that Node knows where absent.",
+    }),
+    cert: pem('a file with a certificate').optional().meta({
+      description:
+        'The certificate (PEM) that the broker is shown, and what comes between it and its authority.',
+    }),
+    key: pem('a file with a private key').optional().meta({ description: 'Its private key (PEM).' }),
+  })
+    .refine((files) => (files.cert === undefined) === (files.key === undefined), {
+      error: 'cert and key, or neither',
+    })
+    .refine((files) => Object.values(files).some((file) => file !== undefined), {
+      error: 'at least one of ca, cert, key',
+    })
+const BrokerEntry = mapping('{ url, tls, tls_on_hosts }', {
+  url: brokerUrls.meta({ description: 'Where the broker is: a URL, or a list of them.' }),
+  tls: tlsFiles().optional().meta({
+    description:
+      'The files of TLS here, relative to this file; and on each host, where nothing else is said of those.',
+  }),
+  tls_on_hosts: tlsFiles().optional().meta({
+    description: "The files of TLS on each host, relative to its agent's configuration.",
+  }),
+}).refine(
+  ({ url, tls, tls_on_hosts: onHosts }) => (tls ?? onHosts) === undefined || [url].flat().every(asksForTls),
+  {
+    error: 'a URL of amqps:// or natss://, as there are files of TLS',
+    path: ['url'],
+  },
+)
+
 const secretsError = 'the path of a file, from the root'
 const notEmpty = (value: object) => Object.keys(value).length > 0
 
 export const FleetFile = mapping('a mapping of fleet, broker, hosts and services', {
   fleet: name("the fleet's name").meta({ description: 'The name of the fleet.' }),
   broker: z
-    .union(
-      [
-        z.literal('local', { error: brokerError }),
-        brokerUrl,
-        z
-          .array(brokerUrl, { error: brokerError })
-          .min(1, { error: brokerError })
-          .refine(isOneKind, { error: 'URLs of one kind, amqp or nats' }),
-      ],
-      {
-        error: brokerError,
-      },
-    )
+    .union([z.literal('local', { error: brokerError }), ...brokerUrls.options, BrokerEntry], {
+      error: brokerError,
+    })
     .meta({
       description: 'Where agents and coordinator meet; local: every host is this machine, in this process.',
     }),

@@ -1,12 +1,18 @@
-import type { HookDefinition, HostDefinition, PowerDefinition, ServiceDefinition } from '@filo/protocol'
+import type {
+  HookDefinition,
+  HostDefinition,
+  PowerDefinition,
+  ServiceDefinition,
+  TlsFiles,
+} from '@filo/protocol'
 
 // A fleet as the rest of the coordinator knows it: every name in it exists, every default is filled in, and its
 // needs have no cycle. Only parse-fleet.ts makes one.
 
 export interface Fleet {
   readonly name: string
-  /** `local`: every host in the coordinator's own process. Else one or more URLs of the same broker. */
-  readonly broker: 'local' | readonly string[]
+  /** `local`: every host in the coordinator's own process. */
+  readonly broker: 'local' | Broker
   /** The file with known secrets on each host, one a line. */
   readonly secrets?: string
   /** In the order of the file, which is the order in which people are shown them. */
@@ -14,6 +20,15 @@ export interface Fleet {
   readonly services: ReadonlyMap<string, Service>
   /** Each needs the one before. */
   readonly stages: readonly Stage[]
+}
+
+export interface Broker {
+  /** One or more, of the same broker. */
+  readonly urls: readonly string[]
+  /** The coordinator's files of TLS. As the file has them they are relative to it. */
+  readonly tls?: TlsFiles
+  /** Those of each host, relative to its agent's configuration. */
+  readonly tlsOnHosts?: TlsFiles
 }
 
 export interface Host {

@@ -20,8 +20,9 @@ function leaves(issue: Issue, base: Path): Issue[] {
   return [{ ...issue, path }]
 }
 
+/** A word that is none of those expected says of a mapping only that it is no word. */
 function isAboutType(issue: Issue): boolean {
-  return issue.path.length === 0 && issue.code === 'invalid_type'
+  return issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_value')
 }
 
 function addIssue(text: FleetText, issue: Issue): void {

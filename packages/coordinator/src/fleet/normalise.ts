@@ -12,7 +12,7 @@ import {
 import { durationMs } from './duration.ts'
 import type { FleetFile, HookEntry, HostEntry, NeedEntry, ServiceEntry } from './fleet-file.ts'
 import type { Path } from './fleet-text.ts'
-import type { Hook, Host, Need, Service, Stage } from './fleet.ts'
+import type { Fleet, Hook, Host, Need, Service, Stage } from './fleet.ts'
 import { managerKeys } from './manager-schema.ts'
 
 // From what a file says to what it means: one form for everything that may be written in several.
@@ -77,6 +77,13 @@ export function serviceOf(name: string, entry: ServiceEntry, defaults: Timings):
     keep: entry.keep ?? false,
     carries: listOf(entry.carries),
   }
+}
+
+export function brokerOf(entry: FleetFile['broker']): Fleet['broker'] {
+  if (entry === 'local') return entry
+  if (typeof entry === 'string' || Array.isArray(entry)) return { urls: listOf(entry) }
+  const { url, tls, tls_on_hosts: tlsOnHosts = tls } = entry
+  return { urls: listOf(url), ...(tls && { tls }), ...(tlsOnHosts && { tlsOnHosts }) }
 }
 
 export function stagesOf(file: Pick<FleetFile, 'stages'>): Stage[] {

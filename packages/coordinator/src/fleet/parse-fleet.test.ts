@@ -194,8 +194,27 @@ test('a broker is local, one URL or several', () => {
   const brokerOf = (broker: string) =>
     fleetOf(`fleet: a\nbroker: ${broker}\nhosts: { h: }\nservices: { s: { hosts: h, lsb: s } }`).broker
   expect(brokerOf('local')).toBe('local')
-  expect(brokerOf('amqps://broker.example.net')).toEqual(['amqps://broker.example.net'])
-  expect(brokerOf('[amqp://a, "amqp://b:5673/vhost"]')).toEqual(['amqp://a', 'amqp://b:5673/vhost'])
+  expect(brokerOf('amqps://broker.example.net')).toEqual({ urls: ['amqps://broker.example.net'] })
+  expect(brokerOf('[amqp://a, "amqp://b:5673/vhost"]')).toEqual({ urls: ['amqp://a', 'amqp://b:5673/vhost'] })
+})
+
+test('files of TLS are those of the hosts too, where nothing else is said of them', () => {
+  const brokerOf = (broker: string) =>
+    fleetOf(`fleet: a\nbroker: ${broker}\nhosts: { h: }\nservices: { s: { hosts: h, lsb: s } }`).broker
+  const tls = { ca: 'ca.pem', cert: 'filo.pem', key: 'filo.key' }
+  expect(brokerOf('{ url: amqps://a, tls: { ca: ca.pem, cert: filo.pem, key: filo.key } }')).toEqual({
+    urls: ['amqps://a'],
+    tls,
+    tlsOnHosts: tls,
+  })
+  expect(
+    brokerOf('{ url: [natss://a, natss://b], tls: { ca: a.pem }, tls_on_hosts: { ca: /b.pem } }'),
+  ).toEqual({
+    urls: ['natss://a', 'natss://b'],
+    tls: { ca: 'a.pem' },
+    tlsOnHosts: { ca: '/b.pem' },
+  })
+  expect(brokerOf('{ url: amqp://a }')).toEqual({ urls: ['amqp://a'] })
 })
 
 test('anchors and aliases may save repetition, and a fault stands where it is written', () => {

@@ -4,7 +4,7 @@ import type { Fleet } from './fleet.ts'
 import { addIssues } from './issue.ts'
 import { managers } from './manager-schema.ts'
 import { addCycleFaults } from './need-cycles.ts'
-import { hostOf, listOf, serviceOf, stagesOf } from './normalise.ts'
+import { brokerOf, hostOf, serviceOf, stagesOf } from './normalise.ts'
 import type { Problem } from './problem.ts'
 import { addReferenceFaults, type Entries, type Names } from './references.ts'
 
@@ -30,7 +30,7 @@ function fleetOf(file: FleetFile): Fleet {
   const defaults = file.defaults ?? {}
   return {
     name: file.fleet,
-    broker: file.broker === 'local' ? 'local' : listOf(file.broker),
+    broker: brokerOf(file.broker),
     ...(file.secrets !== undefined && { secrets: file.secrets }),
     hosts: new Map(Object.entries(file.hosts).map(([name, entry]) => [name, hostOf(name, entry)])),
     services: new Map(

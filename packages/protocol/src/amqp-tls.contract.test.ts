@@ -1,0 +1,3 @@
+import { describeTls } from './testing-tls.ts'
+
+describeTls('rabbitmq')
