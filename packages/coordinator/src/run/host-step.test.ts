@@ -232,6 +232,24 @@ test('a halt that is waived before its turn leaves what is to be done on the hos
   expect(decide(state, 1000)).toMatchObject({ send: [0] })
 })
 
+test('what was stopped on a host whose reboot was waived before its turn drifts until that turn comes', () => {
+  const plan = planOf([
+    step('stop app@app1'),
+    step('stop web@web1'),
+    step('reboot app1', { needs: [0, 1] }),
+    step('start app@app1', { needs: [2] }),
+  ])
+  const early: RunEvent = { type: 'waived', step: 2, operator: 'alice@admin1', reason: 'not tonight' }
+  const state = take(begun(plan), early, sent(0), done(0, plan))
+  const running = proof(seen('running'), 2000)
+  expect(interpretObservation(state, 'app', 'app1', running)).toMatchObject([
+    { type: 'observed' },
+    { type: 'drifted', step: 0 },
+  ])
+  take(state, sent(1), done(1, plan))
+  expect(interpretObservation(state, 'app', 'app1', running)).toMatchObject([{ type: 'observed' }])
+})
+
 test('a host that is up again after a halt fails it', () => {
   expect(interpretReturn(goingDown('halt'), 1, nextBoot)).toMatchObject([
     { type: 'failed', reason: 'app1 went down, but it is up again: it answers from another boot' },

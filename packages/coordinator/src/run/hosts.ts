@@ -43,7 +43,9 @@ export function isPast(state: RunState, index: number): boolean {
   if (step.kind !== 'stop' || hostStep === undefined) return false
   const { phase } = state.steps[hostStep]!
   if (phase === 'sent' || phase === 'unknown') return true
-  return (phase === 'done' || phase === 'waived') && state.startedAgain.has(index)
+  // A waiver may come before the step's turn: then nothing has ended yet.
+  const isOver = phase === 'done' || (phase === 'waived' && state.gates.isOpen(hostStep))
+  return isOver && state.startedAgain.has(index)
 }
 
 /** An agent that took leave and is back in the same boot had not gone down with its host. */
