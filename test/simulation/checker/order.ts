@@ -58,7 +58,8 @@ export class Order {
       if (service.name.split('@')[1] !== host || !service.isLive) continue
       if (!this.#isExcused(service, cause))
         this.#violate(`${host} is taken down while ${service.name} is ${service.state}`)
-      this.judgeStop(service.name, cause)
+      // What an operator has given their word for is down, as far as Filo is to know; and so is no support of others.
+      if (!cause.isWaived(service.name)) this.judgeStop(service.name, cause)
     }
   }
 

@@ -48,6 +48,11 @@ export class Machine {
     return this.sinceBootAt(trueMs) - Math.max(0, this.#suspendedMs - ahead)
   }
 
+  /** The true time at which the monotonic clock has come so far; of one before the machine last slept, no later than its waking. */
+  whenMonotonic(ms: number): number {
+    return ms + this.#zeroMs + this.#suspendedMs
+  }
+
   wallAt(trueMs: number): Date {
     return new Date(Date.UTC(2026, 0, 1) + trueMs + this.#wallErrorMs)
   }

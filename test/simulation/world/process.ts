@@ -46,7 +46,8 @@ export class Process {
   readonly machine: Machine
   readonly clock: Clock
   readonly #traps: Trap[] = []
-  #heldUntilMs = 0
+  /** By the monotonic clock: while its machine is suspended, what holds a process comes no nearer to its end. */
+  #heldUntil = Number.NEGATIVE_INFINITY
   /** It waits for its disk: nothing kills it before the disk has answered (signal(7) is held up by the kernel). */
   #diskUntilMs = 0
   #stoodStillUntilMs = Number.NEGATIVE_INFINITY
@@ -89,6 +90,10 @@ export class Process {
     return Math.max(this.#stoodStillUntilMs, this.machine.stoodStillUntilMs)
   }
 
+  get #heldUntilMs(): number {
+    return this.machine.whenMonotonic(this.#heldUntil)
+  }
+
   get isHeld(): boolean {
     return this.nowMs > this.machine.time.nowMs
   }
@@ -108,7 +113,7 @@ export class Process {
 
   /** It stands still: stopped by a signal, or not given the processor. */
   freeze(ms: number): void {
-    this.#heldUntilMs = this.nowMs + ms
+    this.#heldUntil = this.machine.monotonicAt(this.nowMs + ms)
     if (ms >= longMs) this.#stoodStillUntilMs = this.#heldUntilMs
   }
 
