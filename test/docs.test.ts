@@ -58,7 +58,8 @@ async function faultOf(command: string): Promise<string | undefined> {
     if (!(error instanceof CommanderError)) throw error
     // A command that is only named, as `filo waive`, is not one to type.
     const isNamed = typed.length === 1 && error.code.startsWith('commander.missing')
-    return isNamed ? undefined : `${command}: ${error.message}`
+    // Asked for help or for its version, it ends well.
+    return isNamed || error.exitCode === 0 ? undefined : `${command}: ${error.message}`
   }
 }
 

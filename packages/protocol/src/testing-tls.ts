@@ -186,17 +186,16 @@ function describeTrust(kind: BrokerKind, at: () => Setting): void {
     )
   })
 
-  test.runIf(kind === 'rabbitmq')(
-    'a client whose URL has no user is who its certificate names, where RabbitMQ goes by that',
-    async () => {
-      const { broker, files, ours, refusal } = at()
-      const url = broker.tlsUrl.replace('guest:guest@', '')
-      const guest = await ours.issue({ name: 'guest' })
-      await using transport = await openTransport([url], { name: 'test', tls: { ca: files.ca, ...guest } })
-      expect(transport.peer()).toBeDefined()
-      expect(await refusal(files, url)).toMatch(/user name or password refused.* EXTERNAL/)
-    },
-  )
+  // NATS goes by certificates in another way, and Filo's accounts have passwords there.
+  if (kind !== 'rabbitmq') return
+  test('a client whose URL has no user is who its certificate names, where RabbitMQ goes by that', async () => {
+    const { broker, files, ours, refusal } = at()
+    const url = broker.tlsUrl.replace('guest:guest@', '')
+    const guest = await ours.issue({ name: 'guest' })
+    await using transport = await openTransport([url], { name: 'test', tls: { ca: files.ca, ...guest } })
+    expect(transport.peer()).toBeDefined()
+    expect(await refusal(files, url)).toMatch(/user name or password refused.* EXTERNAL/)
+  })
 }
 
 function describeRenewal(at: () => Setting): void {
