@@ -356,3 +356,10 @@ test('the file of secrets is named by its path from the root, or not at all', ()
     expect.stringContaining('the path of a file, from the root'),
   ])
 })
+
+test('a host says whether its agent is another user than root', () => {
+  const { hosts } = fleetOf(
+    'fleet: f\nbroker: amqp://b\nhosts: { h1: { agent_user: filo }, h2: }\nservices: { a: { hosts: h1, lsb: a } }\n',
+  )
+  expect([...hosts.values()].map(({ agentUser }) => agentUser)).toEqual(['filo', undefined])
+})

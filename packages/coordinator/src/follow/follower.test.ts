@@ -16,11 +16,11 @@ import { Places } from './places.ts'
 
 const source = '/agents/mail1'
 
-/** A hundred times as fast. */
-const clock: Clock = {
+/** Twenty times as fast. */
+const quick: Clock = {
   ...systemClock,
-  now: () => performance.now() * 100,
-  sleep: (ms, signal) => systemClock.sleep(ms / 100, signal),
+  now: () => performance.now() * 20,
+  sleep: (ms, signal) => systemClock.sleep(ms / 20, signal),
 }
 
 interface Written {
@@ -49,7 +49,7 @@ function chainOf(
 /** A consumer whose source is asked through `recall`, and that fails to keep where `isFull`. */
 async function follow(
   recall: (after: number, through: number) => Recalled | Promise<Recalled>,
-  { places = Places.open(':memory:'), wants = () => true, head = 0 }: Partial<Options> = {},
+  { places = Places.open(':memory:'), wants = () => true, head = 0, clock = quick }: Partial<Options> = {},
 ) {
   const kept: AuditEvent[] = []
   const acknowledged: number[] = []
@@ -97,16 +97,18 @@ interface Options {
   readonly places: Places
   readonly wants: (event: AuditEvent) => boolean
   readonly head: number
+  readonly clock: Clock
 }
 
 const silent = (): Recalled => ({ kind: 'silent', reason: 'no answer from mail1 within 5 s' })
 
 test('what the broker did not deliver is asked for from its source, and stands before what comes after it', async () => {
   const { log, events } = chainOf(300)
-  const consumer = await follow((after, through) => ({
-    kind: 'entries',
-    entries: log.between({ after, through }),
-  }))
+  const consumer = await follow(
+    (after, through) => ({ kind: 'entries', entries: log.between({ after, through }) }),
+    // Of an answer that comes it is of no account how long the others may take.
+    { clock: systemClock },
+  )
   consumer.deliver(events[0]!, events[299]!)
   await until('all to be acknowledged', () => consumer.acknowledged.length === 2)
   expect(consumer.kept).toEqual(events)
@@ -173,7 +175,7 @@ test('a gap is kept in mind by whoever follows next', async () => {
   )
   await until('the gap to be filled', () => next.numbers().length === 3)
   expect(next.numbers()).toEqual([2, 3, 4])
-  expect(places.holes()).toEqual([])
+  await until('it to be forgotten', () => places.holes().length === 0)
 })
 
 test('other entries than those that are missing are not taken for them', async () => {
