@@ -7,7 +7,8 @@ import { hunt, playMany, tell, workersByDefault } from './pool.ts'
 
 const seeds = Number(process.env['FILO_SEEDS'] ?? 5000)
 const mutantSeeds = Number(process.env['FILO_MUTANT_SEEDS'] ?? 5000)
-const longMs = 20 * 60_000
+/** Ten minutes each where nothing else runs: several times that beside the tests of all other tiers. */
+const longMs = 60 * 60_000
 
 test(
   'whatever goes wrong, no promise is broken and every run comes to a true end',
