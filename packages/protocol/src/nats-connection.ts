@@ -98,8 +98,11 @@ export class NatsLink implements AsyncDisposable {
       })
       return new NatsLink(connection, settings, report)
     } catch (error) {
-      const refusal = servers.connect.tls && (await tlsRefusal(servers, tls))
-      throw new BrokerUnavailable(`${servers.shown}: ${explainNats(refusal ?? error)}`)
+      const words = explainNats(error)
+      // A server that speaks no TLS at all has said so itself.
+      const mayRefuse = servers.connect.tls !== undefined && !words.includes('does not speak TLS')
+      const refusal = mayRefuse ? await tlsRefusal(servers, tls) : undefined
+      throw new BrokerUnavailable(`${servers.shown}: ${refusal ? explainNats(refusal) : words}`)
     }
   }
 
