@@ -14,7 +14,9 @@ describeCluster('a cluster of three NATS servers', startNatsCluster, (cluster) =
       cluster().nodes.map(({ url }) => url),
       { name: 'test' },
     )
-    const weaknesses = await transport.weaknesses()
+    const weaknesses = await until('the stream to have a leader', () => transport.weaknesses(), {
+      timeoutMs: 90_000,
+    })
     expect(weaknesses.map(({ text }) => text)).toEqual([expect.stringContaining('before they are on disk')])
   })
 })

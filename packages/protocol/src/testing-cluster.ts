@@ -103,7 +103,12 @@ export function describeOutages(at: () => BrokerCluster): void {
     const consumer = randomUUID()
     await using reader = await open(urls)
     await using writer = await open(urls)
-    await using subscription = await reader.subscribe(consumer, {})
+    // After an outage the nodes first have to agree on who leads them.
+    await using subscription = await until(
+      'the consumer to be made',
+      () => reader.subscribe(consumer, {}),
+      backMs,
+    )
     using db = Database.open(':memory:', { schema: { tables: auditTables } })
     const log = new AuditLog(db, anAgentsSource(), systemClock)
     const append = (): void => {
