@@ -31,10 +31,13 @@ export async function startNatsCluster(): Promise<BrokerCluster<Nats>> {
       await connection.close()
     }
   }
-  await until('JetStream to have a leader', () => ask((manager) => manager.getAccountInfo()), {
-    timeoutMs: 60_000,
-    intervalMs: 100,
-  })
+  // A leader alone may not know of the others yet.
+  const isWhole = (): Promise<boolean> =>
+    ask(async (manager) => {
+      await manager.streams.add({ name: 'trial', subjects: ['trial'], num_replicas: names.length })
+      return await manager.streams.delete('trial')
+    })
+  await until('JetStream to be on all three', isWhole, { intervalMs: 100 })
   const disposal = stack.move()
   return {
     nodes,

@@ -29,6 +29,12 @@ export function describeCluster<Node extends Broker>(
     let cluster: BrokerCluster<Node>
     beforeAll(async () => {
       cluster = await start()
+      // While all three are there: made in an outage, it would be kept by fewer.
+      await using transport = await open(cluster.nodes.map(({ url }) => url))
+      await until('the event log to be made', async () => {
+        await using subscription = await transport.subscribe(randomUUID(), {})
+        return subscription !== undefined
+      })
     }, 300_000)
     afterAll(() => cluster?.[Symbol.asyncDispose]())
     describeAddresses(() => cluster)
