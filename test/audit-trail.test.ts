@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { AuditEvent } from '@filo/protocol'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import type { Order } from '../bench/agents.ts'
 import { auditDocument } from '../packages/coordinator/src/cli/audit-documents.ts'
 import { startBroker, type Broker } from './support/broker.ts'
 import { schemaOf } from './support/event-schema.ts'
@@ -55,7 +56,13 @@ async function openManyHosts(): Promise<{ path: string; closeAgents: () => Promi
   )
   await succeed(dir.path, 'keys', 'init', '--hosts')
   const program = fileURLToPath(new URL('../bench/agents.ts', import.meta.url))
-  const agents = fork(program, [file, join(dir.path, '.state'), join(dir.path, 'agents'), ...hosts])
+  const order: Order = {
+    fleetFile: file,
+    coordinatorState: join(dir.path, '.state'),
+    ownState: join(dir.path, 'agents'),
+    hosts,
+  }
+  const agents = fork(program, [JSON.stringify(order)])
   const ended = once(agents, 'exit')
   const closeAgents = async (): Promise<void> => {
     if (agents.connected) agents.disconnect()

@@ -114,8 +114,8 @@ class Sweep {
   }
 }
 
-/** Messages that no run sends by itself: an operator cuts short what runs. */
-const sentByHand = ['abort']
+/** Messages that no run sends: an operator cuts short what runs, and a consumer asks for what the broker has lost. */
+const sentByOthers = ['abort', 'recall', 'excerpt']
 const phases = ['before', 'written', 'confirmed']
 /** Noted by a command that no run has a part in, before the sweep. */
 const notedBefore = ['filo.key.changed']
@@ -127,7 +127,7 @@ function unswept(hit: ReadonlySet<string>): string[] {
     ...Object.keys(answers).map((type) => `agent, send ${type}`),
     'coordinator, send event',
     'agent, send event',
-  ].filter((send) => !sentByHand.some((type) => send.endsWith(type)))
+  ].filter((send) => !sentByOthers.some((type) => send.endsWith(type)))
   const processes = ['start', 'stop', 'status'].map((verb) => `agent, process app ${verb}`)
   const expected = [
     ...sends.flatMap((send) => phases.map((phase) => `^${send}: ${phase}$`)),

@@ -11,10 +11,8 @@ import { until } from './until.ts'
 
 const run = promisify(execFile)
 
-/** A node takes four seconds on an idle machine; several tests may start theirs at once. */
-const bootTimeoutMs = 90_000
-/** Three that start at once wait for each other. */
-const clusterBootTimeoutMs = 240_000
+/** A node takes four seconds on an idle machine; several may start at once, and those of a cluster wait for each other. */
+const bootTimeoutMs = 240_000
 const stopTimeoutMs = 20_000
 
 /** Where a node serves. */
@@ -49,7 +47,7 @@ export async function startRabbitmqNode(
   const place = at ?? (await onLoopback())
   const acquaintance = await startEpmd(place.prefix)
   try {
-    const node = await startNode(server, place, acquaintance, { settings })
+    const node = await startNode(server, place, acquaintance, settings)
     return {
       ...node,
       async [Symbol.asyncDispose]() {
@@ -79,10 +77,7 @@ export async function startRabbitmqNodes(
     'cluster_partition_handling = pause_minority',
   ]
   const starting = places.map(async (place) => {
-    const node = await startNode(server, place, acquaintance, {
-      settings: { conf },
-      timeoutMs: clusterBootTimeoutMs,
-    })
+    const node = await startNode(server, place, acquaintance, { conf })
     return stack.use(node)
   })
   const started = await Promise.allSettled(starting)
@@ -127,15 +122,11 @@ function nodeAt(port: number): string {
   return `filo-${port}@localhost`
 }
 
-/** Within `timeoutMs` it must serve. */
 async function startNode(
   server: string,
   place: Place,
   acquaintance: Acquaintance,
-  {
-    settings = {},
-    timeoutMs = bootTimeoutMs,
-  }: { settings?: RabbitmqSettings | undefined; timeoutMs?: number } = {},
+  settings: RabbitmqSettings,
 ): Promise<Rabbitmq> {
   const { address, port, prefix } = place
   const dir = tempDir()
@@ -154,14 +145,12 @@ async function startNode(
   const boot = async (): Promise<void> => {
     const [program, ...args] = [...prefix, server]
     broker = spawn(program, args, { env, stdio: 'ignore', cwd: dir.path })
-    await until(
-      `RabbitMQ to serve AMQP on ${address}:${port}`,
-      async () => {
-        if (hasEnded(broker)) throw new Error(`RabbitMQ ended while it started:\n${readLogs(dir.path)}`)
-        return place.answers()
-      },
-      { timeoutMs, intervalMs: 50 },
-    )
+    const what = `RabbitMQ to serve AMQP on ${address}:${port}`
+    await until(what, async () => hasEnded(broker) || (await place.answers()), {
+      timeoutMs: bootTimeoutMs,
+      intervalMs: 200,
+    })
+    if (hasEnded(broker)) throw new Error(`RabbitMQ ended while it started:\n${readLogs(dir.path)}`)
   }
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (broker === undefined || hasEnded(broker)) return
