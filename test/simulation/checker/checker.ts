@@ -9,7 +9,7 @@ import type { Process } from '../world/process.ts'
 import type { Script } from '../world/script.ts'
 import type { Service } from '../world/service.ts'
 import type { Time } from '../world/time.ts'
-import { auditFlaws, unauditedActions } from './audit.ts'
+import { auditFlaws, unauditedActions, unauditedWaivers } from './audit.ts'
 import { Evidence } from './evidence.ts'
 import { LedgerBook, ledgerTriggers } from './ledger-book.ts'
 import { Order } from './order.ts'
@@ -206,7 +206,7 @@ export class Checker {
     for (const file of this.#files) {
       if (!file.isThere) continue
       const flaws = auditFlaws(file)
-      if (file.name.endsWith('ledger.db')) flaws.push(...unauditedActions(file))
+      flaws.push(...(file.name.endsWith('ledger.db') ? unauditedActions(file) : unauditedWaivers(file)))
       for (const flaw of flaws) this.violate('A1', flaw)
     }
   }

@@ -4,7 +4,7 @@ import type { SchemeName } from '../faults/schemes.ts'
 export interface Mutant {
   /** What the code does without it, in words. */
   readonly name: string
-  /** What it breaks: R1-R14. */
+  /** What it breaks: R1-R14, A1. */
   readonly rule: string
   readonly edits: readonly Edit[]
   /** What goes wrong in the plays in which it is looked for, where few others bring about what it takes. */

@@ -160,4 +160,11 @@ export const mutantsOfTheEngine: readonly Mutant[] = [
       },
     ],
   },
+  mutant(
+    'A1',
+    'a waiver opens its gate and is not in the audit trail',
+    executorFile,
+    '.filter((draft) => draft !== undefined)',
+    ".filter((draft) => draft !== undefined && draft.type !== 'filo.step.waived')",
+  ),
 ]
