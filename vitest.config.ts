@@ -7,7 +7,7 @@ import { Uncovered } from './test/support/uncovered.ts'
 
 /** Those that use whatever broker `FILO_TEST_BROKER` names. */
 const overAnyBroker = globSync('test/**/*.test.ts').filter((file) =>
-  /support\/(?:tls-)?broker\.ts/.test(readFileSync(file, 'utf8')),
+  /support\/(?:(?:tls-)?broker|cluster)\.ts/.test(readFileSync(file, 'utf8')),
 )
 
 /**
