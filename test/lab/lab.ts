@@ -48,7 +48,7 @@ export class Lab {
     return await running.ended
   }
 
-  startFilo(args: readonly string[], timeoutMs = 300_000): RunningFilo {
+  startFilo(args: readonly string[], timeoutMs = 200_000): RunningFilo {
     return startFilo(args, { cwd: this.desk, timeoutMs, prefix: this.network.enter('hub') })
   }
 
