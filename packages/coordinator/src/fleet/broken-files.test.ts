@@ -330,6 +330,16 @@ hosts:
     ],
   ],
   [
+    'a user for the agent where there is none',
+    file(`fleet: lists
+broker: local
+hosts:
+  db1: { agent_user: filo }`),
+    [
+      '4:10: hosts.db1.agent_user: with "broker: local" there is no agent, and filo itself does it all, as whoever called it; take it out, or name a broker',
+    ],
+  ],
+  [
     'a host with an unknown key',
     file(`fleet: lists
 broker: local

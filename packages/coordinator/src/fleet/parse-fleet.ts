@@ -6,7 +6,7 @@ import { managers } from './manager-schema.ts'
 import { addCycleFaults } from './need-cycles.ts'
 import { brokerOf, hostOf, serviceOf, stagesOf } from './normalise.ts'
 import type { Problem } from './problem.ts'
-import { addReferenceFaults, type Entries, type Names } from './references.ts'
+import { addReferenceFaults, addUserFaults, type Entries, type Names } from './references.ts'
 
 export type ParsedFleet =
   | { readonly kind: 'fleet'; readonly fleet: Fleet }
@@ -17,7 +17,8 @@ export function parseFleet(text: string, file: string): ParsedFleet {
   const source = new FleetText(text, file)
   if (source.value === undefined) return { kind: 'refused', problems: source.problems() }
   const parsed = FleetFile.safeParse(source.value)
-  if (!parsed.success) addIssues(source, parsed.error.issues)
+  if (parsed.success) addUserFaults(source, parsed.data)
+  else addIssues(source, parsed.error.issues)
   const entries = parsed.success ? entriesOf(parsed.data) : wellFormedEntries(source.value)
   addReferenceFaults(source, namesIn(source.value), entries)
   addCycleFaults(source, entries)

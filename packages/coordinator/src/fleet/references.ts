@@ -35,6 +35,17 @@ export function addReferenceFaults(text: FleetText, names: Names, entries: Entri
   addStageFaults(text, entries, known.services, names)
 }
 
+/** Notes hosts whose agent is to be somebody where there is no agent. */
+export function addUserFaults(text: FleetText, { broker, hosts }: FleetFile): void {
+  if (broker !== 'local') return
+  for (const [name, entry] of Object.entries(hosts)) {
+    if (entry?.agent_user === undefined) continue
+    const path = ['hosts', name, 'agent_user']
+    const why = 'with "broker: local" there is no agent, and filo itself does it all, as whoever called it'
+    text.add(path, 'key', () => `${dotted(path)}: ${why}; take it out, or name a broker`)
+  }
+}
+
 function addUnknown(text: FleetText, path: Path, what: string, name: string, known: readonly string[]): void {
   // Where nothing of the kind is declared, that is the fault, and it is noted already.
   if (known.length === 0) return
