@@ -86,6 +86,7 @@ function makePower(dir: string): PowerDefinition {
     `#!/bin/sh
 cd ${dir}
 echo "$1 host" >> effects
+while [ -e power.slow ]; do sleep 0.05; done
 [ -e power.refused ] && { echo "Access denied" >&2; exit 1; }
 exit 0
 `,
@@ -502,6 +503,17 @@ test('an agent that is told to end while its host goes down takes leave', async 
   await peer.deliver(peer.seal('act', peer.power('reboot', await peer.claim())))
   await until('the agent to say that the host goes down', () => phases(peer).includes('waiting'))
   await end()
+  await until('its last word', () => phases(peer).at(-1) === 'leaving')
+})
+
+test('an agent that is ended by the shutdown before the command for it has ended takes leave all the same', async () => {
+  const { peer, effects, set, clear, end } = await openScene()
+  set('power.slow')
+  await peer.deliver(peer.seal('act', peer.power('reboot', await peer.claim())))
+  await until('the command to run', () => effects().includes('reboot host'))
+  const ended = end()
+  clear('power.slow')
+  await ended
   await until('its last word', () => phases(peer).at(-1) === 'leaving')
 })
 

@@ -26,6 +26,8 @@ const signOfLifeMs = 5000
 const linesEveryMs = 1000
 /** How often an ending that the ledger could not store is tried again: the disk may have room by then. */
 const storeAgainMs = 1000
+/** How long an agent that is told to end waits for the command by which its host is to go down to say that it does. */
+const askedWithinMs = 5000
 
 /** What an action is about: a service's start or stop, a hook, or the host itself. */
 export type Subject =
@@ -55,9 +57,11 @@ export class Actions implements AsyncDisposable {
   readonly #ledger: Ledger
   readonly #log: Logger
   readonly #outputDir: string
-  readonly #running = new Map<string, { readonly aborting: AbortController; readonly over: Promise<void> }>()
+  readonly #running = new Map<string, AbortController>()
   readonly #overdue = new Set<string>()
   readonly #closing = new AbortController()
+  /** Until the host has been asked to go down, or has not. */
+  #asking: Promise<void> = Promise.resolve()
 
   constructor(stage: Stage, host: string, ledger: Ledger, outputDir: string, log: Logger) {
     this.#stage = stage
@@ -69,19 +73,20 @@ export class Actions implements AsyncDisposable {
 
   /** Carries out an action that the ledger has as started. */
   begin(act: Act, subject: Subject, listener: Listener): void {
-    this.#run(act, subject, listener, 'action begins', (audience, signal) => {
+    const asking = this.#run(act, subject, listener, 'action begins', (audience, signal) => {
       const task = { ...audience, signal, outputFile: this.#outputFile(subject) }
       if (subject.kind === 'power') return performPower(this.#stage, { ...task, ...subject })
       if (subject.kind === 'hook') return performHook(this.#stage, subject.definition, task)
       return perform(this.#stage, { ...task, ...this.#serviceTask(subject) })
     })
+    if (subject.kind === 'power') this.#asking = asking
   }
 
   /** Finds out what became of an action that an earlier agent process started. @param elapsedMs since it began. */
   adopt(open: OpenAction, subject: Subject, elapsedMs: number, listener: Listener): void {
     const group = Number.isFinite(elapsedMs) ? open.group : undefined
     const opening = 'an action that an earlier agent process began is found out about'
-    this.#run(open, subject, listener, opening, (audience, signal) => {
+    void this.#run(open, subject, listener, opening, (audience, signal) => {
       const task = { ...audience, signal, outputFile: this.#outputFile(subject) }
       if (subject.kind === 'power') return adoptPower(this.#stage, { ...task, ...subject }, group, elapsedMs)
       if (subject.kind === 'hook') return adoptHook(this.#stage, subject.definition, task, group, elapsedMs)
@@ -100,7 +105,7 @@ export class Actions implements AsyncDisposable {
 
   /** Ends the waiting for an action as its deadline would. */
   abort(action: string): void {
-    this.#running.get(action)?.aborting.abort()
+    this.#running.get(action)?.abort()
   }
 
   /** Whether an action's time is up although it is not over. */
@@ -110,9 +115,13 @@ export class Actions implements AsyncDisposable {
 
   /**
    * Lets go of what runs, as a crash would, but in order: it is adopted by the next agent process. Where the host itself
-   * goes down, that is said before.
+   * goes down, that is said before: the shutdown may end this process before the command that asked for it has ended.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    const asked = new AbortController()
+    const late = this.#stage.clock.sleep(askedWithinMs, asked.signal).catch(() => {})
+    await Promise.race([this.#asking, late])
+    asked.abort()
     this.#closing.abort()
   }
 
@@ -126,21 +135,24 @@ export class Actions implements AsyncDisposable {
     return join(this.#outputDir, `${name}.log`)
   }
 
+  /** Gives a promise that is kept when nothing more has to be done for it to come about, or it is over. */
   #run(
     action: Labels,
     subject: Subject,
     listener: Listener,
     opening: string,
     carryOut: (audience: Audience, signal: AbortSignal) => Promise<Ending>,
-  ): void {
+  ): Promise<void> {
     const log = this.#log.child({ run: action.run, step: action.step, action: action.action })
     const aborting = new AbortController()
     const pulse = new Pulse(listener)
+    const asked = Promise.withResolvers<void>()
     const ticking = this.#tick(pulse)
     const audience: Audience = {
       onLine: (line) => pulse.line(line),
       onPhase: (phase) => {
         pulse.phase(phase)
+        if (pulse.isWaiting) asked.resolve()
         // Of a host that goes down there may be no later word.
         if (subject.kind === 'power') pulse.flush(true)
       },
@@ -174,10 +186,13 @@ export class Actions implements AsyncDisposable {
       pulse.flush()
       listener.ended(ending)
     }
-    const over = finish().catch((error: unknown) => {
-      if (!this.#closing.signal.aborted) log.error({ err: error }, 'the ending of the action was lost')
-    })
-    this.#running.set(action.action, { aborting, over })
+    finish()
+      .catch((error: unknown) => {
+        if (!this.#closing.signal.aborted) log.error({ err: error }, 'the ending of the action was lost')
+      })
+      .finally(() => asked.resolve())
+    this.#running.set(action.action, aborting)
+    return asked.promise
   }
 
   /** Stores an ending, again and again while the disk is full: until then the instance stays busy. */
