@@ -100,7 +100,7 @@ export class Agent implements AsyncDisposable {
     this.#sight = ledgerOrSight instanceof Ledger ? null : ledgerOrSight
     this.#claims = ledger && new Claims(ledger, world.clock)
     this.#actions = ledger && new Actions(world, host.host, ledger, world.outputDir, world.log)
-    this.#beacons = new Beacons(world.clock)
+    this.#beacons = new Beacons(world.clock, this.#closing.signal)
     this.#definitions = new Definitions(host)
     this.#permission = new Permission(world)
     this.#voice = new Voice(world, identity.key, {
@@ -208,7 +208,6 @@ export class Agent implements AsyncDisposable {
         if (answer.kind === 'held') {
           return this.#refuseClaim(command.body, origin, this.#ledger, 'claimed', answer.detail)
         }
-        void this.#beacons.beat(() => this.#claims!.isLeased, this.#closing.signal)
         return this.#voice.report(origin, {
           definitions: this.#definitions.digestsOf(command.body.definitions),
         })

@@ -14,6 +14,7 @@ function makeClock() {
   }
   return {
     clock,
+    sleepers: () => sleeping.length,
     pass: (ms: number) => (nowMs += ms),
     wake: async () => {
       for (const resolve of sleeping.splice(0)) resolve()
@@ -24,22 +25,25 @@ function makeClock() {
 
 const never = new AbortController().signal
 
-test('a beacon is good for thirty seconds, for its own process, and whoever changes it has none', () => {
-  const { clock, pass } = makeClock()
-  const beacons = new Beacons(clock)
+test('a beacon is good for thirty seconds, for its own process, and whoever changes it has none', async () => {
+  const { clock, pass, wake } = makeClock()
+  const beacons = new Beacons(clock, never)
   const beacon = beacons.issue(0)
   expect(beacons.objection(beacon)).toBeUndefined()
-  expect(new Beacons(clock).objection(beacon)).toContain('not issued by this agent process')
+  expect(new Beacons(clock, never).objection(beacon)).toContain('not issued by this agent process')
   expect(beacons.objection(beacon.replace('1000.0', '1001.0'))).toContain('not issued')
   expect(beacons.objection('')).toContain('not issued')
-  pass(30_000)
+  for (let count = 0; count < 15; count += 1) {
+    pass(2000)
+    await wake()
+  }
   expect(beacons.objection(beacon)).toBeUndefined()
   pass(1)
   expect(beacons.objection(beacon)).toContain('30 s old')
 })
 
 test('a beacon of an earlier turn is good for an action, and for no claim', () => {
-  const beacons = new Beacons(makeClock().clock)
+  const beacons = new Beacons(makeClock().clock, never)
   const beacon = beacons.issue(3)
   expect(beacons.objection(beacon)).toBeUndefined()
   expect(beacons.objection(beacon, 3)).toBeUndefined()
@@ -48,8 +52,7 @@ test('a beacon of an earlier turn is good for an action, and for no claim', () =
 
 test('a process that stood still for more than five seconds trusts no beacon from before, whoever asks first', async () => {
   const { clock, pass, wake } = makeClock()
-  const beacons = new Beacons(clock)
-  void beacons.beat(() => true, never)
+  const beacons = new Beacons(clock, never)
   const beacon = beacons.issue(0)
   for (const _ of [1, 2, 3, 4]) {
     pass(2000)
@@ -64,15 +67,26 @@ test('a process that stood still for more than five seconds trusts no beacon fro
   expect(beacons.objection(next)).toBeUndefined()
 })
 
-test('while nobody holds the host nothing is noted, and a long silence is no standstill', async () => {
-  const { clock, pass, wake } = makeClock()
-  const beacons = new Beacons(clock)
-  let isNeeded = true
-  const beating = beacons.beat(() => isNeeded, never)
-  isNeeded = false
-  await wake()
-  await beating
+test('a process is looked after from its first beacon on, whether or not anybody has claimed its host', () => {
+  const { clock, pass } = makeClock()
+  const beacons = new Beacons(clock, never)
   const beacon = beacons.issue(0)
+  pass(6000)
+  expect(beacons.objection(beacon)).toContain('stood still')
+})
+
+test('once no beacon can be quoted any more nothing is noted, and a long silence is no standstill', async () => {
+  const { clock, pass, wake, sleepers } = makeClock()
+  const beacons = new Beacons(clock, never)
+  beacons.issue(0)
+  for (let count = 0; count < 16; count += 1) {
+    expect(sleepers()).toBe(1)
+    pass(2000)
+    await wake()
+  }
+  expect(sleepers()).toBe(0)
   pass(20_000)
-  expect(beacons.objection(beacon)).toBeUndefined()
+  const late = beacons.issue(0)
+  expect(beacons.objection(late)).toBeUndefined()
+  expect(sleepers()).toBe(1)
 })

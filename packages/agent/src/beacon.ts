@@ -16,18 +16,24 @@ const stillMs = 5000
 export class Beacons {
   readonly #secret = randomBytes(32)
   readonly #clock: Clock
+  readonly #closing: AbortSignal
+  #issuedMs = 0
   /** When this process last noted that it runs; undefined while it does not. */
   #pulseMs: number | undefined
   /** No beacon from before is good any more. */
   #stoodStillUntilMs = 0
 
-  constructor(clock: Clock) {
+  /** @param closing ends what goes on here by itself */
+  constructor(clock: Clock, closing: AbortSignal) {
     this.#clock = clock
+    this.#closing = closing
   }
 
   /** @param turn of who holds the host: a beacon that was issued in another turn gives nobody the host. */
   issue(turn: number): Beacon {
-    return this.#seal(`${Math.floor(this.#now())}.${turn}`)
+    this.#issuedMs = this.#now()
+    void this.#beat()
+    return this.#seal(`${Math.floor(this.#issuedMs)}.${turn}`)
   }
 
   /** Why a beacon is not good enough; undefined when it is. */
@@ -48,15 +54,12 @@ export class Beacons {
     return undefined
   }
 
-  /** Notes for as long as `isNeeded` that this process runs, so that it is noticed when it did not. */
-  async beat(isNeeded: () => boolean, signal: AbortSignal): Promise<void> {
+  /** Notes that this process runs for as long as a beacon of it may be quoted, so that it is noticed when it did not. */
+  async #beat(): Promise<void> {
     if (this.#pulseMs !== undefined) return
-    this.#pulseMs = this.#clock.sinceBoot()
+    this.#pulseMs = this.#issuedMs
     try {
-      while (isNeeded()) {
-        await this.#clock.sleep(pulseEveryMs, signal)
-        this.#now()
-      }
+      while (this.#now() - this.#issuedMs <= beaconAgeMs) await this.#clock.sleep(pulseEveryMs, this.#closing)
     } catch {
       // Told to end.
     }

@@ -36,11 +36,6 @@ export class Claims {
     return this.#turn
   }
 
-  /** Whether somebody holds the host and has been heard of lately. */
-  get isLeased(): boolean {
-    return this.#holder !== null && this.#clock.sinceBoot() <= this.#leaseUntilMs
-  }
-
   claim(claim: Claim): ClaimAnswer {
     const holder = this.#holder
     if (holder?.run === claim.run && holder.coordinator === claim.coordinator) {
