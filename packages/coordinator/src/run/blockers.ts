@@ -49,8 +49,8 @@ export function blockersOf(state: RunState, isAbandoned: boolean): Blocker[] {
   const hosts = [...state.hosts].flatMap(([host, known]) => blockingHost(state, host, known))
   const all = [...steps, ...hosts]
   // Something has to be the reason: a proof that could not be renewed is one only if nothing else is.
-  const doubtful = all.length > 0 ? all : doubtfulSteps(state, dependents)
-  const found = doubtful.length > 0 ? doubtful : stalledSteps(state, dependents)
+  const reasons = [doubtfulSteps, unseenSteps, stalledSteps]
+  const found = reasons.reduce((known, find) => (known.length > 0 ? known : find(state, dependents)), all)
   return found.toSorted((one, other) => worstFirst.indexOf(one.is) - worstFirst.indexOf(other.is))
 }
 
@@ -130,6 +130,21 @@ function doubtfulSteps(state: RunState, dependents: Dependents): Blocker[] {
     const why = `it was proven, and is now seen ${seen}: ${detail}`
     const holds = dependents.waitingFor(current)
     return [{ kind: 'step', name: nameOf(state, current), is: 'doubtful', why, since: seenAt, holds }]
+  })
+}
+
+/** Steps that were proven before their host rebooted, and were not seen again before the session ended. */
+function unseenSteps(state: RunState, dependents: Dependents): Blocker[] {
+  return [...state.reviews].map((index): Blocker => {
+    const { host } = state.plan.steps[index]!
+    const why = `it was proven, but ${host} has rebooted since, and what became of it there has not been seen yet`
+    return {
+      kind: 'step',
+      name: nameOf(state, index),
+      is: 'doubtful',
+      why,
+      holds: dependents.waitingFor(index),
+    }
   })
 }
 

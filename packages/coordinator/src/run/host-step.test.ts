@@ -360,6 +360,17 @@ test('a run whose rebooted host cannot be seen again does not succeed', () => {
   expect(decide(state, 70_000).end).toBe('unresolved')
 })
 
+test('of a host that is halted nothing has to be seen again, though somebody had rebooted it before', () => {
+  const plan = planOf([step('stop app@app1'), step('stop db@db1'), step('halt app1', { needs: [0, 1] })])
+  const state = take(begun(plan, 'continue'), sent(0), done(0, plan), sent(1), done(1, plan))
+  take(state, rebooted('app1'), upAgain('app1'), rebooted('db1'))
+  expect([...state.reviews]).toEqual([0, 1])
+  const halt = { step: 2, action: actionOf(201) }
+  take(state, { ...sent(2), going } as RunEvent)
+  take(state, { type: 'done', ...halt, outcome: 'changed', reason: '' })
+  expect([...state.reviews]).toEqual([1])
+})
+
 test('the fold knows across sessions which boot a host was in', () => {
   const state = fold(twoHosts, [opened(), claimed('app1'), claimed('db1'), opened(2)])
   expect(state.boots.get('app1')).toBe(boot)

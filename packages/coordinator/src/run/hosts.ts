@@ -68,7 +68,11 @@ export function passHostStep(state: RunState, index: number): void {
   const { kind, host } = state.plan.steps[index] as HostStep
   const { action } = state.steps[index]!
   // A waiver may come before the step's turn: then there is still something to be done on the host.
-  if (kind === 'halt' && state.gates.isOpen(index)) state.gone.add(host)
+  if (kind === 'halt' && state.gates.isOpen(index)) {
+    state.gone.add(host)
+    // Nothing runs on a host that is off, and nobody can look there.
+    for (const each of state.reviews) if (state.plan.steps[each]!.host === host) state.reviews.delete(each)
+  }
   const known = state.hosts.get(host)
   if (known?.kind === 'claimed' && known.boot === action?.going?.boot)
     state.hosts.set(host, { kind: 'unclaimed' })

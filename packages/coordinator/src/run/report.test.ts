@@ -393,6 +393,17 @@ test('a step is reported with its action, time and output', () => {
   ])
 })
 
+test('what was proven before its host rebooted, and was not seen again, is named when nothing else is in the way', () => {
+  const state = begun(plan)
+  const since = '2026-01-01T00:00:00.000Z'
+  take(state, sent(0), done(0, plan), { type: 'rebooted', host: 'w1', boot: actionOf(9), seenAt: since })
+  const { blockers, next } = report(ended(state, 'unresolved'))
+  expect(blockers).toMatchObject([
+    { name: 'stop web@w1', is: 'doubtful', why: expect.stringContaining('w1 has rebooted since') },
+  ])
+  expect(next[0]).toMatchObject({ command: expect.stringContaining('filo resume') })
+})
+
 test('a run that stands still although nothing has failed names the steps whose turn had come', () => {
   const state = begun(plan)
   take(state, sent(0), done(0, plan))
