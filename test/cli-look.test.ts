@@ -7,7 +7,7 @@ import { filo } from './support/filo.ts'
 import { openFleet } from './support/fleet.ts'
 import { freePort } from './support/free-port.ts'
 import { localFleet } from './support/local-fleet.ts'
-import { startRabbitmq, type Rabbitmq } from './support/rabbitmq.ts'
+import { startBroker, type Broker } from './support/broker.ts'
 import { tempDir } from './support/temp-dir.ts'
 import { until } from './support/until.ts'
 
@@ -251,9 +251,9 @@ describe('doctor', () => {
 })
 
 describe('over a broker', () => {
-  let broker: Rabbitmq
+  let broker: Broker
   beforeAll(async () => {
-    broker = await startRabbitmq()
+    broker = await startBroker()
   })
   afterAll(() => broker[Symbol.asyncDispose]())
 
@@ -262,7 +262,7 @@ describe('over a broker', () => {
     const sound = await fleet.filo('doctor')
     expect(sound).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/RabbitMQ \d+\.\d+.* answers/) as string,
+      stdout: expect.stringMatching(/(RabbitMQ|NATS) \d+\.\d+.* answers/) as string,
     })
     await fleet.bringUp()
     await fleet.agentOf('mail').stop()
@@ -311,10 +311,7 @@ describe('over a broker', () => {
       lines(text).map((line) => (JSON.parse(line) as { subject: string; id: string }).id)
     {
       await using first = follow()
-      // Its first subscription begins when the broker has its queue.
-      await until('the queue of the consumer', async () =>
-        (await broker.ctl('list_queues', 'name')).includes('filo.events.test'),
-      )
+      await first.untilSays(/following as/)
       await fleet.filo('start', '--yes')
       await until('the event of the start', () => finished(first.stdout()).length === 1)
       first.signal('SIGINT')

@@ -2,14 +2,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunReport } from '../packages/coordinator/src/run/report.ts'
 import type { FleetServices } from './support/fleet-file.ts'
 import { openFleet, type Fleet, type FleetOptions } from './support/fleet.ts'
-import { startRabbitmq, type Rabbitmq } from './support/rabbitmq.ts'
+import { startBroker, type Broker } from './support/broker.ts'
 import { until } from './support/until.ts'
 
 // Hosts that go down and come up again, as a run asks for it or in the midst of one.
 
-let broker: Rabbitmq
+let broker: Broker
 beforeAll(async () => {
-  broker = await startRabbitmq()
+  broker = await startBroker()
 })
 afterAll(async () => {
   await broker?.[Symbol.asyncDispose]()

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { fourInARow } from '../support/fleet-file.ts'
 import type { Fleet } from '../support/fleet.ts'
 import { openForFile } from '../support/fleet-of-file.ts'
-import { startRabbitmq, type Rabbitmq } from '../support/rabbitmq.ts'
+import { startBroker, type Broker } from '../support/broker.ts'
 import { until } from '../support/until.ts'
 import { BootClock } from './support/clock.ts'
 import { Wiretap } from './support/wiretap.ts'
@@ -10,13 +10,13 @@ import { Wiretap } from './support/wiretap.ts'
 // R4, R9: an agent is frozen, a command lands in its socket, and it is thawed. However young the command still is, it
 // was sent to somebody who did not answer: it is refused and barred, and until then nobody knows what became of it.
 
-let broker: Rabbitmq
+let broker: Broker
 let fleet: Fleet
 let wiretap: Wiretap
 /** Of app's agent, and of the coordinator: both of one machine's pace. */
 let agentClock: BootClock
 let coordinatorClock: BootClock
-openForFile(startRabbitmq, fourInARow, (opened) => ({ broker, fleet } = opened))
+openForFile(startBroker, fourInARow, (opened) => ({ broker, fleet } = opened))
 beforeAll(async () => {
   agentClock = new BootClock(fleet.path, 'agent')
   coordinatorClock = new BootClock(fleet.path, 'coordinator')

@@ -4,7 +4,7 @@ import { Dice } from '../support/dice.ts'
 import { fourInARow } from '../support/fleet-file.ts'
 import type { Fleet } from '../support/fleet.ts'
 import { openForFile } from '../support/fleet-of-file.ts'
-import { startRabbitmq, type Rabbitmq } from '../support/rabbitmq.ts'
+import { startBroker, type Broker } from '../support/broker.ts'
 import { until } from '../support/until.ts'
 import { BootClock } from './support/clock.ts'
 import { Wiretap, type Frame } from './support/wiretap.ts'
@@ -17,11 +17,11 @@ const seed = Number(process.env['FILO_SEED'] ?? 1)
 const mostCopies = 50
 
 const dice = new Dice(seed)
-let broker: Rabbitmq
+let broker: Broker
 let fleet: Fleet
 let clock: BootClock
 let wiretap: Wiretap
-openForFile(startRabbitmq, fourInARow, (opened) => ({ broker, fleet } = opened))
+openForFile(startBroker, fourInARow, (opened) => ({ broker, fleet } = opened))
 beforeAll(async () => {
   clock = new BootClock(fleet.path, 'agents')
   for (const agent of fleet.agents.values()) {

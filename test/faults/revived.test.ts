@@ -7,7 +7,7 @@ import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import type { Fleet } from '../support/fleet.ts'
 import { openForFile } from '../support/fleet-of-file.ts'
 import { startSupervisord } from '../support/private-supervisord.ts'
-import { startRabbitmq } from '../support/rabbitmq.ts'
+import { startBroker } from '../support/broker.ts'
 import { until } from '../support/until.ts'
 import { BootClock } from './support/clock.ts'
 
@@ -17,7 +17,7 @@ import { BootClock } from './support/clock.ts'
 let fleet: Fleet
 let clock: BootClock
 openForFile(
-  startRabbitmq,
+  startBroker,
   { db: {}, web: { needs: 'db' }, mail: { needs: 'db' } },
   (opened) => ({ fleet } = opened),
 )
