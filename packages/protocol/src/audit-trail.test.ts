@@ -50,6 +50,21 @@ test('files that a consumer has rotated are one, in whatever order they are give
   ])
 })
 
+test('what came again in the next file is a fault unless that is allowed, and no excuse for what is missing', () => {
+  const events = eventsOf(9)
+  const files = (...ranges: readonly [from: number, to: number][]): AuditDocument[] =>
+    ranges.map(([from, to], at) => document(`file ${at}`, 'copy', events.slice(from - 1, to)))
+  const rotated = files([1, 3], [4, 6], [5, 6], [7, 9])
+  expect(verify(rotated)).toEqual(['file 2 1: is missing: number 5 stands where numbers 1 to 4 should'])
+  expect(verify(rotated, ['repeats'])).toEqual([])
+  expect(verify(files([4, 6], [4, 6], [7, 9]), ['repeats'])).toEqual([
+    'file 0 1: is missing: number 4 stands where numbers 1 to 3 should',
+  ])
+  expect(verify([...files([1, 6], [4, 6]), document('journal', 'chain', events)], ['repeats'])).toEqual([
+    'file 0 7: is missing: number 9 is in journal. The end was cut off, or has not been delivered yet',
+  ])
+})
+
 test('a chain that ends before an end that was told to another source has lost its end', () => {
   const events = eventsOf(5)
   const other = eventsOf(2, '/coordinators/one', events[4])

@@ -255,7 +255,7 @@ export class AuditTrail {
     if (this.#isPart(segment, (other) => other.first.sequence < sequence)) return
     if (sequence === 1) {
       if (!/^0+$/.test(previoushash)) found(1, 'is not the beginning of a chain')
-    } else if (this.#segments.some((other) => isContinuedBy(other, segment))) {
+    } else if (this.#isRepeated(segment) || this.#segments.some((other) => isContinuedBy(other, segment))) {
       const before = this.#known.get(source)!.get(sequence - 1)
       if (before === undefined || before.hash === previoushash) return
       found(sequence, `does not follow number ${sequence - 1} in ${before.document}`)
@@ -289,7 +289,7 @@ export class AuditTrail {
   /** V2. @param agreed the furthest entry that others confirm. */
   #checkEnd(segment: Segment, agreed: number): void {
     if (this.#allows(segment, 'gaps')) return
-    if (this.#segments.some((other) => isContinuedBy(segment, other))) return
+    if (this.#isRepeated(segment) || this.#segments.some((other) => isContinuedBy(segment, other))) return
     if (this.#isPart(segment, (other) => other.last.sequence > segment.last.sequence)) return
     const { source, last, lastPlace } = segment
     const ends = [
@@ -337,6 +337,21 @@ export class AuditTrail {
     return this.#segments.some(
       (other) => other.kind === 'copy' && other.source === segment.source && hasMore(other),
     )
+  }
+
+  /**
+   * Whether all of it came again: of a consumer that was killed the last entries may stand in the next file too. Of two
+   * that hold the same it is the later.
+   */
+  #isRepeated(segment: Segment): boolean {
+    if (!this.#allows(segment, 'repeats')) return false
+    const { source, first, last } = segment
+    return this.#segments.some((other, at) => {
+      if (other.kind !== 'copy' || other.source !== source) return false
+      const [before, after] = [first.sequence - other.first.sequence, other.last.sequence - last.sequence]
+      const isSame = before === 0 && after === 0
+      return before >= 0 && after >= 0 && (!isSame || at < this.#segments.indexOf(segment))
+    })
   }
 
   #allows(segment: Pick<Segment, 'kind'>, allowance: Allowance): boolean {
