@@ -1,28 +1,22 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { buildProducts } from '../build.ts'
 import { startBroker, type Broker } from './support/broker.ts'
+import { useBuiltPrograms } from './support/built-programs.ts'
 import { filo } from './support/filo.ts'
 import { openFleet } from './support/fleet.ts'
 import { localFleet } from './support/local-fleet.ts'
-import { tempDir, type TempDir } from './support/temp-dir.ts'
+import { tempDir } from './support/temp-dir.ts'
 
 // What `npm run build` makes is what hosts get: it does the main job by itself, away from the repository.
 
-let product: TempDir
+const product = useBuiltPrograms()
+
 let broker: Broker
 beforeAll(async () => {
-  product = tempDir()
-  await buildProducts(product.path)
-  process.env['FILO_PRODUCT'] = product.path
   broker = await startBroker()
 })
-afterAll(async () => {
-  await broker[Symbol.asyncDispose]()
-  delete process.env['FILO_PRODUCT']
-  product[Symbol.dispose]()
-})
+afterAll(() => broker[Symbol.asyncDispose]())
 
 const upInOrder = ['db up', 'app up', 'mail up', 'web up']
 const downInOrder = ['web down', 'mail down', 'app down', 'db down']
@@ -52,7 +46,7 @@ test('the built filo finds the files that it needs', async () => {
 
 test('the built filo keeps what commands that succeed have compiled, and does without what is damaged', async () => {
   using dir = tempDir()
-  const path = join(product.path, 'node_modules/.cache/filo/program.code')
+  const path = join(product, 'node_modules/.cache/filo/program.code')
   const learnt = (): string[] =>
     readFileSync(path, 'latin1').split('\n', 1)[0]!.split(' ').slice(1).toSorted()
   await filo(['init'], { cwd: dir.path })

@@ -9,7 +9,8 @@ import { beforeAll, expect, test } from 'vitest'
 import { fourInARow } from '../support/fleet-file.ts'
 import type { Fleet } from '../support/fleet.ts'
 import { openForFile } from '../support/fleet-of-file.ts'
-import { startRabbitmq, type Rabbitmq } from '../support/rabbitmq.ts'
+import { startBroker, type Broker } from '../support/broker.ts'
+import { useBuiltPrograms } from '../support/built-programs.ts'
 import { until } from '../support/until.ts'
 import type { Campaign, Target } from './support/hostile-peer.ts'
 import { Wiretap, type Frame } from './support/wiretap.ts'
@@ -24,11 +25,14 @@ const agentMemoryMb = 200
 const coordinatorMemoryMb = 400
 const program = fileURLToPath(new URL('support/hostile-peer.ts', import.meta.url))
 
-let broker: Rabbitmq
+// What hosts get is what must stay small.
+useBuiltPrograms()
+
+let broker: Broker
 let fleet: Fleet
 let wiretap: Wiretap
 openForFile(
-  startRabbitmq,
+  startBroker,
   {
     ...fourInARow,
     mail: { needs: 'app', more: 'stop_timeout: 1h' },

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseSigningKey, seal, type Message } from '@filo/protocol'
-import { connect, type ConfirmChannel } from 'amqplib'
+import { connect as connectNats } from '@nats-io/transport-node'
+import { connect } from 'amqplib'
 import { Dice } from '../../support/dice.ts'
 
 // A program of its own: floods mailboxes with what a peer can make that has all rights on the broker, everything that
@@ -13,6 +14,7 @@ import { Dice } from '../../support/dice.ts'
 
 /** Whose mailbox is flooded. */
 export interface Target {
+  /** In NATS the key alone is the address. */
   readonly exchange: 'filo.agents' | 'filo.coordinators'
   readonly key: string
   /** The process that reads it: it is never left more than some megabytes behind. */
@@ -93,24 +95,79 @@ const rare: Readonly<Record<string, number>> = {
   'many signatures': 0.1,
   'deep JSON': 0.3,
 }
-/** So often a message is very large: 16 MiB, as a broker takes it by default. */
+/** So often a message is as large as the broker takes it by default. */
 const hugeEvery = 100_000
-const huge = Buffer.alloc(16 * 1024 * 1024, 'x')
 
 /** Bytes that a process has read from files and sockets, proc_pid_io(5). */
 function readBy(pid: number): number {
   return Number(/rchar: (\d+)/.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))![1])
 }
 
-async function flood(
-  channel: ConfirmChannel,
-  target: Target,
-  campaign: Campaign,
-): Promise<Record<string, number>> {
+/** How it gets its messages to one mailbox. */
+interface Way {
+  /** The largest message that the broker takes by default, bytes. */
+  readonly mostBytes: number
+  publish(content: Buffer, dice: Dice): void
+  /** Resolves when the broker has had them all. */
+  flush(): Promise<void>
+  /** How many messages the broker had nobody for. */
+  returned(): number
+}
+
+async function throughRabbitmq(
+  url: string,
+): Promise<{ to(target: Target): Promise<Way>; close(): Promise<void> }> {
+  const model = await connect(url)
+  return {
+    async to({ exchange, key }) {
+      const channel = await model.createConfirmChannel()
+      let returned = 0
+      channel.on('return', () => (returned += 1))
+      return {
+        mostBytes: 16 * 1024 * 1024,
+        publish(content, dice) {
+          // Around the permissions of topics: to nobody, and by these headers to the mailbox after all.
+          const around = dice.pick([undefined, undefined, 'CC', 'BCC'])
+          const options = { mandatory: true, ...(around !== undefined && { [around]: [key] }) }
+          channel.publish(exchange, around === undefined ? key : 'nobody', content, options)
+        },
+        flush: () => channel.waitForConfirms().catch(() => {}),
+        returned: () => returned,
+      }
+    },
+    close: () => model.close(),
+  }
+}
+
+async function throughNats(
+  url: string,
+): Promise<{ to(target: Target): Promise<Way>; close(): Promise<void> }> {
+  const { host: servers, username: user, password: pass } = new URL(url)
+  const connection = await connectNats({ servers, user, pass })
+  let returned = 0
+  const replies = 'hostile.replies'
+  connection.subscribe(replies, {
+    callback: (_, { headers }) => {
+      if (headers?.code === 503) returned += 1
+    },
+  })
+  return {
+    to: async ({ key }) => ({
+      mostBytes: 1024 * 1024,
+      publish: (content) => connection.publish(key, content, { reply: replies }),
+      flush: () => connection.flush(),
+      returned: () => returned,
+    }),
+    close: () => connection.close(),
+  }
+}
+
+async function flood(way: Way, target: Target, campaign: Campaign): Promise<Record<string, number>> {
   const dice = new Dice(campaign.seed + target.pid)
   const key = parseSigningKey(campaign.key)
   const forged = campaign.forgeries.map((message) => Buffer.from(seal(message, key).bytes))
   const overheard = campaign.overheard.map((envelope) => Buffer.from(envelope, 'base64'))
+  const huge = Buffer.alloc(way.mostBytes, 'x')
   const names = Object.keys(kinds)
   const counts: Record<string, number> = {}
   const readAtFirst = readBy(target.pid)
@@ -125,29 +182,24 @@ async function flood(
     const base = dice.pick(dice.happens(0.5) && forged.length > 0 ? forged : overheard)
     const content = kind === 'huge' ? huge : kind === 'forged' ? dice.pick(forged) : kinds[kind]!(dice, base)
     counts[kind] = (counts[kind] ?? 0) + 1
-    // Around the permissions of topics: to nobody, and by these headers to the mailbox after all.
-    const around = dice.pick([undefined, undefined, 'CC', 'BCC'])
-    const options = { mandatory: true, ...(around !== undefined && { [around]: [target.key] }) }
-    channel.publish(target.exchange, around === undefined ? target.key : 'nobody', content, options)
+    way.publish(content, dice)
     sentBytes += content.length + overheadBytes
     if (at % batch === 0) {
-      await channel.waitForConfirms().catch(() => {})
+      await way.flush()
       await keepPace()
     }
   }
-  await channel.waitForConfirms().catch(() => {})
+  await way.flush()
   return counts
 }
 
 const campaign = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as Campaign
-const model = await connect(campaign.url)
+const peer = await (campaign.url.startsWith('amqp') ? throughRabbitmq : throughNats)(campaign.url)
 await Promise.all(
   campaign.targets.map(async (target) => {
-    const channel = await model.createConfirmChannel()
-    let returned = 0
-    channel.on('return', () => (returned += 1))
-    const counts = await flood(channel, target, campaign)
-    process.stdout.write(`${JSON.stringify({ key: target.key, counts, returned })}\n`)
+    const way = await peer.to(target)
+    const counts = await flood(way, target, campaign)
+    process.stdout.write(`${JSON.stringify({ key: target.key, counts, returned: way.returned() })}\n`)
   }),
 )
-await model.close()
+await peer.close()
