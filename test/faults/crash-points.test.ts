@@ -1,8 +1,8 @@
 import { answers, commands } from '@filo/protocol'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startBroker, type Broker } from '../support/broker.ts'
 import type { FleetServices } from '../support/fleet-file.ts'
 import { openSharedFleet, type Fleet } from '../support/fleet.ts'
-import { startRabbitmq, type Rabbitmq } from '../support/rabbitmq.ts'
 import { crashAt, Stage, tracesOf, type Moment, type Scenario, type Trial } from './support/crash-sweep.ts'
 
 // R1, R5: kill -9 before and after everything that makes a difference. The moments are not listed here: whatever a
@@ -28,10 +28,10 @@ function threeInARow(prefix: string): FleetServices {
   }
 }
 
-let broker: Rabbitmq
+let broker: Broker
 const fleets: Fleet[] = []
 beforeAll(async () => {
-  broker = await startRabbitmq()
+  broker = await startBroker()
   for (const prefix of ['one', 'two']) {
     const fleet = await openSharedFleet(broker.url, threeInARow(prefix))
     fleets.push(fleet)

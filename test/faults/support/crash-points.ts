@@ -85,7 +85,27 @@ for (const method of ['run', 'get', 'all'] as const) {
 
 // ---- sends ----------------------------------------------------------------------------------------------------
 
-interface Publishing {
+/** What an envelope says that it is; undefined for what is none of Filo's messages. */
+function messageType(to: string, content: Uint8Array): string | undefined {
+  if (/^filo\.events/.test(to)) return 'event'
+  if (!/^filo\.(agent|coordinator)s?\b/.test(to)) return undefined
+  const { payloadType } = JSON.parse(Buffer.from(content).toString()) as { payloadType: string }
+  return payloadType.replace('application/vnd.filo.', '').replace('+json', '')
+}
+
+function reachWritten(type: string): void {
+  // Client libraries give what they are to send to the socket one turn of the event loop later.
+  setImmediate(() => setImmediate(() => reach(`send ${type}: written`)))
+}
+
+const require = createRequire(import.meta.url)
+
+/** A file of a package that it does not offer: named by its place. */
+function innards<Exports>(of: string, ...path: readonly string[]): Exports {
+  return require(join(dirname(require.resolve(of)), ...path)) as Exports
+}
+
+interface AmqpChannel {
   publish(
     exchange: string,
     key: string,
@@ -95,28 +115,58 @@ interface Publishing {
   ): boolean
 }
 
-function messageType(exchange: string, content: Buffer): string {
-  if (exchange === 'filo.events') return 'event'
-  const { payloadType } = JSON.parse(content.toString()) as { payloadType: string }
-  return payloadType.replace('application/vnd.filo.', '').replace('+json', '')
-}
-
-const require = createRequire(import.meta.url)
-// Not of those files that the package offers: named by its place.
-const channels = join(dirname(require.resolve('amqplib')), 'lib', 'channel_model.js')
-const { ConfirmChannel } = require(channels) as {
-  ConfirmChannel: { prototype: Publishing }
-}
-const publish = methodOf(ConfirmChannel, 'publish') as Publishing['publish']
-ConfirmChannel.prototype.publish = function (this: Publishing, exchange, key, content, options, done) {
-  const type = messageType(exchange, content)
+const { ConfirmChannel } = innards<{ ConfirmChannel: { prototype: AmqpChannel } }>(
+  'amqplib',
+  'lib',
+  'channel_model.js',
+)
+const publishAmqp = methodOf(ConfirmChannel, 'publish') as AmqpChannel['publish']
+ConfirmChannel.prototype.publish = function (this: AmqpChannel, exchange, key, content, options, done) {
+  const type = messageType(exchange, content)!
   reach(`send ${type}: before`)
-  // amqplib gives its frames to the socket one turn of the event loop later.
-  setImmediate(() => setImmediate(() => reach(`send ${type}: written`)))
-  return publish.call(this, exchange, key, content, options, (error: unknown) => {
+  reachWritten(type)
+  return publishAmqp.call(this, exchange, key, content, options, (error: unknown) => {
     reach(`send ${type}: confirmed`)
     done(error)
   })
+}
+
+interface NatsConnection {
+  publish(subject: string, content: Uint8Array, options?: unknown): void
+  request(subject: string, content: Uint8Array, options?: unknown): Promise<unknown>
+  flush(): Promise<void>
+}
+
+const { NatsConnectionImpl } = innards<{ NatsConnectionImpl: { prototype: NatsConnection } }>(
+  '@nats-io/nats-core',
+  'nats.js',
+)
+const nats = {
+  publish: methodOf(NatsConnectionImpl, 'publish') as NatsConnection['publish'],
+  request: methodOf(NatsConnectionImpl, 'request') as NatsConnection['request'],
+  flush: methodOf(NatsConnectionImpl, 'flush') as NatsConnection['flush'],
+}
+/** What a server confirms by its next PONG. */
+let unconfirmed: string[] = []
+NatsConnectionImpl.prototype.publish = function (this: NatsConnection, subject, content, options) {
+  const type = messageType(subject, content)
+  if (type === undefined) return nats.publish.call(this, subject, content, options)
+  reach(`send ${type}: before`)
+  reachWritten(type)
+  if (type !== 'event') unconfirmed.push(type)
+  nats.publish.call(this, subject, content, options)
+}
+NatsConnectionImpl.prototype.flush = async function (this: NatsConnection) {
+  const flushed = unconfirmed
+  unconfirmed = []
+  await nats.flush.call(this)
+  for (const type of flushed) reach(`send ${type}: confirmed`)
+}
+// JetStream confirms each event by a reply.
+NatsConnectionImpl.prototype.request = async function (this: NatsConnection, subject, content, options) {
+  const reply = await nats.request.call(this, subject, content, options)
+  if (/^filo\.events\./.test(subject)) reach('send event: confirmed')
+  return reply
 }
 
 // ---- starts of processes --------------------------------------------------------------------------------------
