@@ -72,18 +72,15 @@ function isOver(end: SessionEnd): boolean {
   return end === 'succeeded' || end === 'waived'
 }
 
-async function session({
-  dice,
-  operator,
-  checker,
-  trace,
-  hosts,
-  phases,
-  scheme,
-}: Scene): Promise<SessionEnd> {
+/** @param isBent on carrying on, whoever has the hosts: nobody else is at work any more */
+async function session(
+  { dice, operator, checker, trace, hosts, phases, scheme }: Scene,
+  isBent = false,
+): Promise<SessionEnd> {
   const thrown: FailurePolicy = dice.happens(0.3) ? 'continue' : 'hold'
   const policy = scheme?.policy ?? thrown
-  const end = await operator.carryOn(policy, dice.happens(0.2) ? 'any' : undefined)
+  const takesOver = dice.happens(0.2) || isBent
+  const end = await operator.carryOn(policy, takesOver ? 'any' : undefined)
   trace.tell(`the session (${policy}) is over: ${end}`)
   for (const { name } of hosts) phases.review(name)
   if (end === 'endless') checker.violate('R12', 'a session does not end')
@@ -162,7 +159,7 @@ async function bringToEnd(scene: Scene, before: SessionEnd): Promise<SessionEnd>
   for (let count = 1; count <= mostSessions && (count === 1 || !isOver(end)); count += 1) {
     if (count > patientSessions) waiveWhatHolds(scene)
     scene.switchOn()
-    end = await session(scene)
+    end = await session(scene, count > patientSessions)
     if (end === 'endless') return end
   }
   if (isOver(end)) judgeEnd(scene, end)

@@ -215,6 +215,20 @@ test('what only follows waits for an end, good or bad, and not for a proof', () 
   expect(decide(take(state, failed(0)), 0).send).toEqual([1])
 })
 
+test('what waits for a waived step waits for what that follows to be tried again', () => {
+  const plan = planOf([
+    step('stop web@w1'),
+    step('stop mta@m1', { follows: [0] }),
+    step('start mta@m1', { needs: [1] }),
+  ])
+  const waived: RunEvent = { type: 'waived', step: 1, operator: 'alice@admin1', reason: 'I looked' }
+  const state = take(begun(plan, 'continue'), sent(0), failed(0), waived, opened(2, 'continue'))
+  take(state, claimed('m1'))
+  expect(decide(state, 0).send, 'web cannot be tried yet').toEqual([2])
+  take(state, claimed('w1'))
+  expect(decide(state, 0).send).toEqual([0])
+})
+
 test('one of several is enough where the plan says so', () => {
   const plan = planOf(
     [step('start mta@m1'), step('start mta@m2'), step('start web@w1', { needs: [3] })],

@@ -66,7 +66,7 @@ function considerOpen(state: RunState, nowMs: number, into: Draft): void {
   const again = new Set(due.filter((index) => isTriedAgain(state, index, proofs, nowMs)))
   for (const index of due.toSorted((one, other) => one - other)) {
     const step = state.plan.steps[index]!
-    if (step.follows.some((before) => isAmong(state.plan, before, again))) continue
+    if (restsOn(state, [...step.needs, ...step.follows], again)) continue
     if (proofs.missingFor(index).length > 0) {
       for (const needed of young.missingFor(index)) {
         if (isWorthAsking(state, needed, nowMs)) into.observe.add(needed)
@@ -100,15 +100,21 @@ function isTriedAgain(state: RunState, index: number, proofs: Proofs, nowMs: num
   return proofs.missingFor(index).every((needed) => isWorthAsking(state, needed, nowMs))
 }
 
-/** Whether a step is one of these, or a join rests on one. */
-function isAmong(
-  { steps, joins }: Pick<Plan, 'steps' | 'joins'>,
-  node: number,
-  these: ReadonlySet<number>,
+/** Whether any of these nodes is one of `steps`, or rests on one as a join does, or a step that is waived. */
+function restsOn(
+  { plan, steps: states }: RunState,
+  nodes: readonly number[],
+  steps: ReadonlySet<number>,
 ): boolean {
-  if (these.size === 0 || node < steps.length) return these.has(node)
-  const { needs, follows } = joins[node - steps.length]!
-  return [...needs, ...follows].some((before) => isAmong({ steps, joins }, before, these))
+  if (steps.size === 0) return false
+  // It grows while it is read.
+  const seen = new Set(nodes)
+  for (const node of seen) {
+    if (steps.has(node)) return true
+    const passing = states[node]?.phase === 'waived' ? plan.steps[node] : plan.joins[node - plan.steps.length]
+    for (const before of [...(passing?.needs ?? []), ...(passing?.follows ?? [])]) seen.add(before)
+  }
+  return false
 }
 
 /** Whether anything new may be started at all (R7, and the word of an operator). */
