@@ -87,7 +87,7 @@ for (const method of ['run', 'get', 'all'] as const) {
 
 /** What an envelope says that it is; undefined for what is none of Filo's messages. */
 function messageType(to: string, content: Uint8Array): string | undefined {
-  if (/^filo\.events/.test(to)) return 'event'
+  if (to.startsWith('filo.events')) return 'event'
   if (!/^filo\.(agent|coordinator)s?\b/.test(to)) return undefined
   const { payloadType } = JSON.parse(Buffer.from(content).toString()) as { payloadType: string }
   return payloadType.replace('application/vnd.filo.', '').replace('+json', '')
@@ -101,8 +101,8 @@ function reachWritten(type: string): void {
 const require = createRequire(import.meta.url)
 
 /** A file of a package that it does not offer: named by its place. */
-function innards<Exports>(of: string, ...path: readonly string[]): Exports {
-  return require(join(dirname(require.resolve(of)), ...path)) as Exports
+function innards(of: string, ...path: readonly string[]): unknown {
+  return require(join(dirname(require.resolve(of)), ...path))
 }
 
 interface AmqpChannel {
@@ -115,11 +115,9 @@ interface AmqpChannel {
   ): boolean
 }
 
-const { ConfirmChannel } = innards<{ ConfirmChannel: { prototype: AmqpChannel } }>(
-  'amqplib',
-  'lib',
-  'channel_model.js',
-)
+const { ConfirmChannel } = innards('amqplib', 'lib', 'channel_model.js') as {
+  ConfirmChannel: { prototype: AmqpChannel }
+}
 const publishAmqp = methodOf(ConfirmChannel, 'publish') as AmqpChannel['publish']
 ConfirmChannel.prototype.publish = function (this: AmqpChannel, exchange, key, content, options, done) {
   const type = messageType(exchange, content)!
@@ -137,10 +135,9 @@ interface NatsConnection {
   flush(): Promise<void>
 }
 
-const { NatsConnectionImpl } = innards<{ NatsConnectionImpl: { prototype: NatsConnection } }>(
-  '@nats-io/nats-core',
-  'nats.js',
-)
+const { NatsConnectionImpl } = innards('@nats-io/nats-core', 'nats.js') as {
+  NatsConnectionImpl: { prototype: NatsConnection }
+}
 const nats = {
   publish: methodOf(NatsConnectionImpl, 'publish') as NatsConnection['publish'],
   request: methodOf(NatsConnectionImpl, 'request') as NatsConnection['request'],
@@ -165,7 +162,7 @@ NatsConnectionImpl.prototype.flush = async function (this: NatsConnection) {
 // JetStream confirms each event by a reply.
 NatsConnectionImpl.prototype.request = async function (this: NatsConnection, subject, content, options) {
   const reply = await nats.request.call(this, subject, content, options)
-  if (/^filo\.events\./.test(subject)) reach('send event: confirmed')
+  if (subject.startsWith('filo.events.')) reach('send event: confirmed')
   return reply
 }
 

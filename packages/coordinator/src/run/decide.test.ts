@@ -174,6 +174,22 @@ test('a chain of ten thousand services may drift at its end', () => {
   expect(state.open).toEqual(new Set([0]))
 })
 
+test('what was seen before an action is no proof after it, though another process of the agent tells its end', () => {
+  const plan = planOf([step('start db@d1'), step('start app@a1', { needs: [0] })])
+  const before: RunEvent = { type: 'observed', service: 'db', host: 'd1', proof: proof(seen('running'), 900) }
+  const state = take(begun(plan), before, sent(0))
+  const told = { ...proof(seen('running'), -1e9), incarnation: actionOf(9), answer: 1 }
+  const end = {
+    type: 'done',
+    step: 0,
+    action: actionOf(1),
+    outcome: 'changed',
+    reason: '',
+    proof: told,
+  } as const
+  expect(decide(take(state, end), 1000)).toMatchObject({ send: [], observe: [0] })
+})
+
 test('a resume tries again what failed and drifted, and nothing that is done', () => {
   const state = take(
     begun(chain),

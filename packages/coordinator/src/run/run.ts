@@ -372,8 +372,11 @@ function settle(state: RunState, index: number, step: Step, proof: Proof | undef
   const instance = instanceOf(state, step)
   instance.current = index
   delete instance.doubtSinceMs
+  const isByAction = state.steps[index]!.action !== undefined
+  // What another process of the agent has seen may be from before the action.
+  if (isByAction && instance.proof?.incarnation !== proof.incarnation) delete instance.proof
   keepProof(state, instanceName(step.service, step.host), proof)
-  if (state.steps[index]!.action !== undefined) {
+  if (isByAction) {
     instance.lastAction = { incarnation: proof.incarnation, answer: proof.answer }
   }
 }
