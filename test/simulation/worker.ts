@@ -41,11 +41,14 @@ async function serve(mutantName: string | undefined): Promise<void> {
   const { Tally } = await import('./tally.ts')
   const { ProcessEnded } = await import('./world/process.ts')
   const stray: string[] = []
-  process.on('unhandledRejection', (error) => {
+  const takeStray = (error: unknown): void => {
     // The code of a process that has been killed runs into this wherever it goes on.
     if (!(error instanceof ProcessEnded))
       stray.push(error instanceof Error ? String(error.stack) : String(error))
-  })
+  }
+  process.on('unhandledRejection', takeStray)
+  // What a listener to a signal throws.
+  process.on('uncaughtException', takeStray)
   const play = async ({ from, to, scheme, stopsAtFirst, isTraced }: Order): Promise<Batch> => {
     // Where nobody reads them, the stacks of errors are a good part of the costs.
     Error.stackTraceLimit = isTraced ? 20 : 0
