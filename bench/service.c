@@ -1,6 +1,6 @@
 /*
  * A service for benchmarks: `service start|stop|status NAME`, exit codes as LSB 5.0 has them. A start or stop
- * takes 50 ms. The service is a state file beside the program, `service.NAME`; what it was asked for and did stands,
+ * takes WORK_MS. The service is a state file beside the program, `service.NAME`; what it was asked for and did stands,
  * in order, in `service.ledger`.
  */
 #include <fcntl.h>
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
         return 3;
     if (note(program, verb, name, "begins"))
         return 1;
-    struct timespec work = {.tv_sec = 0, .tv_nsec = 50 * 1000 * 1000};
+    struct timespec work = {.tv_sec = 0, .tv_nsec = WORK_MS * 1000 * 1000};
     nanosleep(&work, NULL);
     if (isStart) {
         int fd = open(beside(program, name), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
