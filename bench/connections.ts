@@ -1,7 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
-import { buildProducts } from '../build.ts'
 import type { Broker } from '../test/support/broker.ts'
 import { startFilo } from '../test/support/filo.ts'
 import { startNats } from '../test/support/nats.ts'
@@ -9,6 +6,9 @@ import { startRabbitmq } from '../test/support/rabbitmq.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 import { makeLayeredFleet } from './layered-fleet.ts'
 import { describeMachine, machineLine } from './machine.ts'
+import { numbersOf, optionsOf, writeJson } from './options.ts'
+import { processesOf, rssKiB, statusOf } from './processes.ts'
+import { openProduct } from './product.ts'
 import { spread, type Spread } from './spread.ts'
 import { startAgents } from './start-agents.ts'
 
@@ -31,23 +31,17 @@ interface Row {
 }
 
 export async function main(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      agents: { type: 'string', default: '1000,5000' },
-      brokers: { type: 'string', default: 'rabbitmq,nats' },
-      process: { type: 'string', default: '250' },
-      rest: { type: 'string', default: '60' },
-      rounds: { type: 'string', default: '5' },
-      json: { type: 'string' },
-    },
+  const values = optionsOf(args, {
+    agents: '1000,5000',
+    brokers: 'rabbitmq,nats',
+    process: '250',
+    rest: '60',
+    rounds: '5',
   })
-  using product = tempDir()
-  await buildProducts(product.path)
-  process.env['FILO_PRODUCT'] = product.path
+  using product = await openProduct()
   const rows: Row[] = []
   for (const kind of values.brokers.split(',')) {
-    for (const agents of values.agents.split(',').map(Number)) {
+    for (const agents of numbersOf(values.agents)) {
       await using broker = await (kind === 'nats' ? startNats() : startRabbitmq())
       const each = { agents, perProcess: Number(values.process), restSeconds: Number(values.rest) }
       rows.push(await measure(kind, broker, product.path, { ...each, rounds: Number(values.rounds) }))
@@ -56,9 +50,7 @@ export async function main(args: string[]): Promise<void> {
   }
   const machine = describeMachine()
   console.log(machineLine(machine))
-  const json = JSON.stringify({ machine, rows }, undefined, 2)
-  if (values.json === undefined) console.log(json)
-  else writeFileSync(values.json, `${json}\n`)
+  writeJson({ machine, rows }, values.json)
 }
 
 interface Scale {
@@ -101,36 +93,13 @@ async function measure(kind: string, broker: Broker, product: string, scale: Sca
     statusMs: spread(times),
     statusMiB: spread(memory),
     restPercent: Math.round((restMs / scale.restSeconds / 10 / scale.agents) * 1e5) / 1e5,
-    agentsMiB: Math.round(agents.pids.reduce((sum, pid) => sum + rssKiB(`${pid}`), 0) / 1024),
+    agentsMiB: Math.round(agents.pids.reduce((sum, pid) => sum + rssKiB(pid), 0) / 1024),
   }
 }
 
 /** Resident memory of the broker, a program below this process, MiB. */
 function memoryOf(program: string): number {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
-  const own = pids.filter((pid) => statusOf(pid, 'Name') === program && isBelow(pid, process.pid))
-  return Math.round(own.reduce((sum, pid) => sum + rssKiB(pid), 0) / 1024)
-}
-
-function isBelow(pid: string, ancestor: number): boolean {
-  for (let at = pid; at !== '' && at !== '0'; at = statusOf(at, 'PPid')) {
-    if (Number(at) === ancestor) return true
-  }
-  return false
-}
-
-function rssKiB(pid: string): number {
-  return Number.parseInt(statusOf(pid, 'VmRSS'), 10) || 0
-}
-
-/** A line of proc_pid_status(5); empty where the process has ended. */
-function statusOf(pid: string, key: string): string {
-  try {
-    const text = readFileSync(`/proc/${pid}/status`, 'utf8')
-    return new RegExp(`^${key}:\\s*(.*)$`, 'm').exec(text)?.[1] ?? ''
-  } catch {
-    return ''
-  }
+  return Math.round(processesOf(program).reduce((sum, pid) => sum + rssKiB(pid), 0) / 1024)
 }
 
 /** Its most memory, MiB, as GNU time(1) and bash(1) do not tell: the kernel's of the command while it runs. */
@@ -138,7 +107,7 @@ async function command(dir: string, args: readonly string[]): Promise<number> {
   await using running = startFilo(args, { cwd: dir, timeoutMs: 300_000 })
   let mostKiB = 0
   const timer = setInterval(() => {
-    mostKiB = Math.max(mostKiB, Number.parseInt(statusOf(String(running.pid), 'VmHWM'), 10) || 0)
+    mostKiB = Math.max(mostKiB, Number.parseInt(statusOf(running.pid, 'VmHWM'), 10) || 0)
   }, 20)
   const { code, stderr } = await running.ended.finally(() => clearInterval(timer))
   if (code !== 0) throw new Error(`filo ${args.join(' ')} exited with ${code}:\n${stderr}`)

@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { filo } from '../test/support/filo.ts'
 import { requireProgram } from '../test/support/packages.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 import { until } from '../test/support/until.ts'
 import { describeMachine, machineLine } from './machine.ts'
+import { numbersOf, optionsOf, writeJson } from './options.ts'
 import { spread, type Spread } from './spread.ts'
 
 // What one host costs that has many services of one manager, daemontools: how many processes its agent starts to look at them, to stop
@@ -31,16 +31,9 @@ interface Row {
 }
 
 export async function main(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      services: { type: 'string', default: '1,20,100' },
-      rounds: { type: 'string', default: '5' },
-      json: { type: 'string' },
-    },
-  })
+  const values = optionsOf(args, { services: '1,20,100', rounds: '5' })
   const rows: Row[] = []
-  for (const count of values.services.split(',').map(Number)) {
+  for (const count of numbersOf(values.services)) {
     await using services = await openDaemontools(count)
     for (const row of await measure(services, Number(values.rounds))) {
       rows.push(row)
@@ -49,9 +42,7 @@ export async function main(args: string[]): Promise<void> {
   }
   const machine = describeMachine({ daemontools: '0.76' })
   console.log(machineLine(machine))
-  const json = JSON.stringify({ machine, rows }, undefined, 2)
-  if (values.json === undefined) console.log(json)
-  else writeFileSync(values.json, `${json}\n`)
+  writeJson({ machine, rows }, values.json)
 }
 
 /** Four stages, each of which needs the one before. */

@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { parseArgs } from 'node:util'
 import { digest, systemClock } from '@filo/protocol'
 import { Journal } from '../packages/coordinator/src/engine/journal.ts'
 import { openStateDir } from '../packages/coordinator/src/engine/state-dir.ts'
@@ -15,6 +13,7 @@ import type { RunEvent } from '../packages/coordinator/src/run/run-event.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 import { fleetOf } from './fleet-of.ts'
 import { describeMachine, machineLine } from './machine.ts'
+import { numbersOf, optionsOf, writeJson } from './options.ts'
 import { spread, type Spread } from './spread.ts'
 
 // How many events of a run a journal takes a second, each with the audit event that tells of it, by how many are committed
@@ -32,17 +31,10 @@ interface Row {
 }
 
 export async function main(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      batches: { type: 'string', default: '1,10,100,1000' },
-      rounds: { type: 'string', default: '5' },
-      json: { type: 'string' },
-    },
-  })
+  const values = optionsOf(args, { batches: '1,10,100,1000', rounds: '5' })
   const plan = planOf()
   const rows: Row[] = []
-  for (const batch of values.batches.split(',').map(Number)) {
+  for (const batch of numbersOf(values.batches)) {
     const journal: number[] = []
     const bare: number[] = []
     // One commit takes as long as ten: fewer events are enough where each has one of its own.
@@ -61,9 +53,7 @@ export async function main(args: string[]): Promise<void> {
     disk: process.env['TMPDIR'] ?? '/tmp',
   })
   console.log(machineLine(machine))
-  const json = JSON.stringify({ machine, rows }, undefined, 2)
-  if (values.json === undefined) console.log(json)
-  else writeFileSync(values.json, `${json}\n`)
+  writeJson({ machine, rows }, values.json)
 }
 
 /** Seconds: from an event of a run to its being on disk, with the audit event that tells of it. */

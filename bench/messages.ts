@@ -1,13 +1,11 @@
-import { writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { connect } from 'amqplib'
-import { buildProducts } from '../build.ts'
-import { filo } from '../test/support/filo.ts'
 import { startRabbitmq } from '../test/support/rabbitmq.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 import { makeLayeredFleet } from './layered-fleet.ts'
 import { describeMachine, machineLine } from './machine.ts'
-import { spread, type Spread } from './spread.ts'
+import { numbersOf, optionsOf, writeJson } from './options.ts'
+import { openProduct, succeed } from './product.ts'
+import { inMs, spread, type Spread } from './spread.ts'
 import { startAgents } from './start-agents.ts'
 
 // What Filo itself costs: the fleets of `run`, with services that only wait, so that no process is started; against bare
@@ -29,42 +27,31 @@ interface Row {
 }
 
 export async function main(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      hosts: { type: 'string', default: '100,1000' },
-      rounds: { type: 'string', default: '5' },
-      json: { type: 'string' },
-    },
-  })
-  using product = tempDir()
-  await buildProducts(product.path)
-  process.env['FILO_PRODUCT'] = product.path
+  const values = optionsOf(args, { hosts: '100,1000', rounds: '5' })
+  using product = await openProduct()
   await using broker = await startRabbitmq()
   const rows: Row[] = []
-  for (const hosts of values.hosts.split(',').map(Number)) {
+  for (const hosts of numbersOf(values.hosts)) {
     rows.push(await measure(hosts, Number(values.rounds), product.path, broker.url))
     console.log(line(rows.at(-1)!))
   }
   const machine = describeMachine({ rabbitmq: (await broker.ctl('version')).trim() })
   console.log(machineLine(machine))
-  const json = JSON.stringify({ machine, rows }, undefined, 2)
-  if (values.json === undefined) console.log(json)
-  else writeFileSync(values.json, `${json}\n`)
+  writeJson({ machine, rows }, values.json)
 }
 
 async function measure(hosts: number, rounds: number, product: string, url: string): Promise<Row> {
   using dir = tempDir()
   const fleet = makeLayeredFleet(dir.path, hosts, url)
-  await command(dir.path, ['keys', 'init', '--hosts'])
+  await succeed(dir.path, 'keys', 'init', '--hosts')
   await using _ = await startAgents(product, dir.path, fleet, { waitingMs, hostsPerProcess: 250 })
   const overhead: number[] = []
   const bare: number[] = []
   for (let round = 0; round < rounds; round += 1) {
     bare.push(await measureBare(hosts, url))
     const began = performance.now()
-    await command(dir.path, ['stop', '--yes'])
-    await command(dir.path, ['start', '--yes'])
+    await succeed(dir.path, 'stop', '--yes')
+    await succeed(dir.path, 'start', '--yes')
     overhead.push(performance.now() - began - 2 * layers * waitingMs)
   }
   const row = { hosts, overheadMs: spread(overhead), bareMs: spread(bare) }
@@ -105,13 +92,6 @@ async function measureBare(hosts: number, url: string): Promise<number> {
   return tookMs
 }
 
-async function command(dir: string, args: readonly string[]): Promise<void> {
-  const { code, stderr } = await filo(args, { cwd: dir, timeoutMs: 300_000 })
-  if (code !== 0) throw new Error(`filo ${args.join(' ')} exited with ${code}:\n${stderr}`)
-}
-
 function line({ hosts, overheadMs, bareMs, ratio }: Row): string {
-  const range = ({ median, min, max }: Spread): string =>
-    `${Math.round(median)} ms (${Math.round(min)} to ${Math.round(max)})`
-  return `${hosts} hosts: stop and start without the services' own time ${range(overheadMs)}; bare round trips ${range(bareMs)}; ${ratio} times`
+  return `${hosts} hosts: stop and start without the services' own time ${inMs(overheadMs)}; bare round trips ${inMs(bareMs)}; ${ratio} times`
 }

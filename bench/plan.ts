@@ -1,7 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { digest } from '@filo/protocol'
 import { buildTopology } from '../packages/coordinator/src/fleet/topology.ts'
 import { planDocument } from '../packages/coordinator/src/cli/plan.ts'
@@ -9,6 +7,7 @@ import { explain } from '../packages/coordinator/src/plan/explain.ts'
 import { planFor } from '../packages/coordinator/src/plan/plan-for.ts'
 import { fleetOf } from './fleet-of.ts'
 import { describeMachine, machineLine } from './machine.ts'
+import { optionsOf, writeJson } from './options.ts'
 import { spread, type Spread } from './spread.ts'
 
 // How long it takes to validate a fleet and to plan its stop: from the text of the file to the steps.
@@ -105,16 +104,12 @@ interface Row {
 
 /** Each round is a process of its own, as each command is: it begins with no code compiled, and its memory is its own. */
 export async function main(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      most: { type: 'string', default: String(sizes.at(-1)) },
-      shape: { type: 'string', default: Object.keys(shapes).join(',') },
-      size: { type: 'string' },
-      json: { type: 'string' },
-    },
+  const values = optionsOf(args, {
+    most: String(sizes.at(-1)),
+    shape: Object.keys(shapes).join(','),
+    size: '',
   })
-  if (values.size !== undefined) {
+  if (values.size !== '') {
     const shape = values.shape as keyof typeof shapes
     console.log(JSON.stringify(measure(shapes[shape](Number(values.size)))))
     return
@@ -135,9 +130,7 @@ export async function main(args: string[]): Promise<void> {
   }
   const machine = describeMachine()
   console.log(machineLine(machine))
-  const json = JSON.stringify({ machine, rows }, undefined, 2)
-  if (values.json === undefined) console.log(json)
-  else writeFileSync(values.json, `${json}\n`)
+  writeJson({ machine, rows }, values.json)
 }
 
 type Times = Record<'validate' | 'topology' | 'plan' | 'explain' | 'json' | 'document', number>

@@ -1,25 +1,20 @@
-import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { parseArgs } from 'node:util'
 import type { AuditEvent } from '@filo/protocol'
-import { buildProducts } from '../build.ts'
-import { filo } from '../test/support/filo.ts'
 import { startRabbitmq, type Rabbitmq } from '../test/support/rabbitmq.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
-import { until } from '../test/support/until.ts'
-import type { Traffic } from './agents.ts'
-import { startAgents, type Agents } from './start-agents.ts'
-import { compile, makeLayeredFleet, takeLedger, type LayeredFleet } from './layered-fleet.ts'
+import { compileFloor } from './floor.ts'
+import { makeLayeredFleet, takeLedger, verbs, type LayeredFleet, type Verb } from './layered-fleet.ts'
 import { describeMachine, machineLine } from './machine.ts'
-import { spread, type Spread } from './spread.ts'
+import { numbersOf, optionsOf, writeJson } from './options.ts'
+import { openProduct, succeed } from './product.ts'
+import { inMs, ratioOf, spread, type Spread } from './spread.ts'
+import { startAgents, type Agents } from './start-agents.ts'
 import { splitTime, type TimeSplit } from './time-split.ts'
 
 // How long an ordered stop and an ordered start of a whole fleet take, with the command and agents as they are built
 // for hosts and a real RabbitMQ, against a C program that only runs the same processes in the same order (floor.c).
-
-const verbs = ['stop', 'start'] as const
 
 /** One command, or the floor's part that corresponds to it. */
 interface Pass {
@@ -57,41 +52,30 @@ interface Result {
 }
 
 export async function main(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      hosts: { type: 'string', default: '40,200' },
-      rounds: { type: 'string', default: '5' },
-      json: { type: 'string' },
-    },
-  })
-  using product = tempDir()
-  await buildProducts(product.path)
-  process.env['FILO_PRODUCT'] = product.path
+  const values = optionsOf(args, { hosts: '40,200', rounds: '5' })
+  using product = await openProduct()
   await using broker = await startRabbitmq()
   const machine = describeMachine({ rabbitmq: (await broker.ctl('version')).trim() })
   console.log(machineLine(machine))
   const results: Result[] = []
-  for (const hosts of values.hosts.split(',').map(Number)) {
+  for (const hosts of numbersOf(values.hosts)) {
     const result = await measure(hosts, Number(values.rounds), product.path, broker)
     results.push(result)
     console.log(lines(result).join('\n'))
   }
-  const json = JSON.stringify({ machine, results }, undefined, 2)
-  if (values.json === undefined) console.log(json)
-  else writeFileSync(values.json, `${json}\n`)
+  writeJson({ machine, results }, values.json)
 }
 
 async function measure(hosts: number, rounds: number, product: string, broker: Rabbitmq): Promise<Result> {
   using dir = tempDir()
   const fleet = makeLayeredFleet(dir.path, hosts, broker.url)
-  const floor = compile(dir.path, 'floor')
-  await command(dir.path, ['keys', 'init', '--hosts'])
+  const floor = compileFloor(dir.path, fleet)
+  await succeed(dir.path, 'keys', 'init', '--hosts')
   await using agents = await startAgents(product, dir.path, fleet)
   // Also makes the first state, and warms what is cached: not counted.
-  await command(dir.path, ['start', '--yes'])
+  await succeed(dir.path, 'start', '--yes')
   takeLedger(fleet, 'start')
-  await trafficOfRun(agents, hosts)
+  await agents.trafficOfRun()
   const passes: Pass[][] = []
   const restartsMs: number[] = []
   for (let round = 0; round < rounds; round += 1) {
@@ -102,19 +86,17 @@ async function measure(hosts: number, rounds: number, product: string, broker: R
     }
     passes.push(both)
     const began = performance.now()
-    await command(dir.path, ['restart', '--yes'])
+    await succeed(dir.path, 'restart', '--yes')
     restartsMs.push(performance.now() - began)
     takeLedger(fleet, ...verbs)
-    await trafficOfRun(agents, hosts)
+    await agents.trafficOfRun()
   }
   return summarise(hosts, passes, spread(restartsMs))
 }
 
-function runFloor(floor: string, fleet: LayeredFleet, verb: 'stop' | 'start'): number {
-  const order = verb === 'start' ? fleet.layers : fleet.layers.toReversed()
-  const names = order.flatMap((layer, at) => (at === 0 ? layer : ['/', ...layer]))
+function runFloor(floor: (verb: Verb) => void, fleet: LayeredFleet, verb: Verb): number {
   const began = performance.now()
-  execFileSync(floor, [fleet.service, verb, ...names])
+  floor(verb)
   const tookMs = performance.now() - began
   takeLedger(fleet, verb)
   return tookMs
@@ -123,18 +105,18 @@ function runFloor(floor: string, fleet: LayeredFleet, verb: 'stop' | 'start'): n
 async function runFilo(
   dir: string,
   fleet: LayeredFleet,
-  verb: 'stop' | 'start',
+  verb: Verb,
   agents: Agents,
 ): Promise<Omit<Pass, 'floorMs'>> {
   const before = await agents.traffic()
   const ownCpuMs = cpuOfChildren()
   const beganAt = Date.now()
   const began = performance.now()
-  await command(dir, [verb, '--yes'])
+  await succeed(dir, verb, '--yes')
   const filoMs = performance.now() - began
   const commandCpuMs = cpuOfChildren() - ownCpuMs
   const processes = takeLedger(fleet, verb)
-  const { received, sent, events, cpuMs } = await trafficOfRun(agents, fleet.layers.flat().length)
+  const { received, sent, events, cpuMs } = await agents.trafficOfRun()
   const all = [...events, ...journalEvents(dir, beganAt)]
   return {
     filoMs,
@@ -147,30 +129,11 @@ async function runFilo(
   }
 }
 
-/** Agents relay their events a moment later, together: the last of a run tells that the host was given back. */
-async function trafficOfRun(agents: Agents, hosts: number): Promise<Traffic> {
-  const all: Traffic = { received: 0, sent: 0, events: [], cpuMs: 0 }
-  await until('every agent to relay that its host was given back', async () => {
-    const { received, sent, events, cpuMs } = await agents.traffic()
-    all.received += received
-    all.sent += sent
-    all.events.push(...events)
-    all.cpuMs = cpuMs
-    return all.events.filter(({ type }) => type === 'filo.claim.released').length >= hosts
-  })
-  return all
-}
-
 /** Processor time of all children that have ended, milliseconds (proc_pid_stat(5), cutime and cstime). */
 function cpuOfChildren(): number {
   const fields = readFileSync('/proc/self/stat', 'utf8').split(') ')[1]!.split(' ')
   const ticksMs = 10 // sysconf(3), _SC_CLK_TCK is 100 wherever Node runs on Linux
   return (Number(fields[13]) + Number(fields[14])) * ticksMs
-}
-
-async function command(dir: string, args: readonly string[]): Promise<void> {
-  const { code, stderr } = await filo(args, { cwd: dir })
-  if (code !== 0) throw new Error(`filo ${args.join(' ')} exited with ${code}:\n${stderr}`)
 }
 
 function journalEvents(dir: string, sinceMs: number): AuditEvent[] {
@@ -209,14 +172,9 @@ function summarise(hosts: number, rounds: readonly (readonly Pass[])[], restartM
   }
 }
 
-function ratioOf(one: Spread, other: Spread): number {
-  return Math.round((one.median / other.median) * 100) / 100
-}
-
 function lines(result: Result): string[] {
   const { hosts, floorMs, filoMs, runMs, restartMs, ratio, runRatio, restartRatio, split } = result
-  const time = ({ median, min, max }: Spread): string =>
-    `${String(Math.round(median)).padStart(6)} ms (${Math.round(min)} to ${Math.round(max)})`
+  const time = (of: Spread): string => inMs(of, 6)
   return [
     `${hosts} hosts, stop and start`,
     `  floor               ${time(floorMs)}`,

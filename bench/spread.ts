@@ -15,3 +15,13 @@ export function spread(values: readonly number[]): Spread {
     max: round(sorted.at(-1)),
   }
 }
+
+/** Of the medians. */
+export function ratioOf(one: Spread, other: Spread): number {
+  return Math.round((one.median / other.median) * 100) / 100
+}
+
+/** `450 ms (446 to 454)`. @param width of the median. */
+export function inMs({ median, min, max }: Spread, width = 0): string {
+  return `${String(Math.round(median)).padStart(width)} ms (${Math.round(min)} to ${Math.round(max)})`
+}

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { bundle } from '../build.ts'
 import { programs } from '../test/support/programs.ts'
+import { until } from '../test/support/until.ts'
 import type { Order, Traffic } from './agents.ts'
 import { hostOf, type LayeredFleet } from './layered-fleet.ts'
 
@@ -24,6 +25,8 @@ export interface Agents extends AsyncDisposable {
   readonly pids: readonly number[]
   /** Since it was last asked for; processor time since they began. */
   traffic(): Promise<Traffic>
+  /** The same, once every agent has relayed that its host was given back: a moment after a run, all events together. */
+  trafficOfRun(): Promise<Traffic>
 }
 
 /** Starts the agents of all hosts of a fleet, several to a process; all else about them is as in `product`. */
@@ -35,28 +38,47 @@ export async function startAgents(
 ): Promise<Agents> {
   await bundle(fileURLToPath(new URL('agents.ts', import.meta.url)), join(product, 'packages/agent/bench'))
   const hosts = fleet.layers.flat().map(hostOf)
-  const groups: Agents[] = []
+  const groups: Group[] = []
   const processes = Math.ceil(hosts.length / (options.hostsPerProcess ?? hostsPerProcess))
   for (let at = 0; at < processes; at += 1) {
     // Hosts of every layer in each, so that no process has all the work at once.
     const some = hosts.filter((_, index) => index % processes === at)
     groups.push(await startSome(product, dir, fleet, some, options))
   }
+  const traffic = async (): Promise<Traffic> => {
+    const all = await Promise.all(groups.map((group) => group.traffic()))
+    return {
+      received: all.reduce((sum, { received }) => sum + received, 0),
+      sent: all.reduce((sum, { sent }) => sum + sent, 0),
+      events: all.flatMap(({ events }) => events),
+      cpuMs: all.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
+    }
+  }
   return {
-    pids: groups.flatMap(({ pids }) => pids),
-    async traffic() {
-      const all = await Promise.all(groups.map((group) => group.traffic()))
-      return {
-        received: all.reduce((sum, { received }) => sum + received, 0),
-        sent: all.reduce((sum, { sent }) => sum + sent, 0),
-        events: all.flatMap(({ events }) => events),
-        cpuMs: all.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
-      }
+    pids: groups.map(({ pid }) => pid),
+    traffic,
+    async trafficOfRun() {
+      const all: Traffic = { received: 0, sent: 0, events: [], cpuMs: 0 }
+      await until('every agent to relay that its host was given back', async () => {
+        const { received, sent, events, cpuMs } = await traffic()
+        all.received += received
+        all.sent += sent
+        all.events.push(...events)
+        all.cpuMs = cpuMs
+        return all.events.filter(({ type }) => type === 'filo.claim.released').length >= hosts.length
+      })
+      return all
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(groups.map((group) => group[Symbol.asyncDispose]()))
     },
   }
+}
+
+/** Those of one process. */
+interface Group extends AsyncDisposable {
+  readonly pid: number
+  traffic(): Promise<Traffic>
 }
 
 async function startSome(
@@ -65,7 +87,7 @@ async function startSome(
   fleet: LayeredFleet,
   hosts: readonly string[],
   { waitingMs, areAlone }: AgentsOptions,
-): Promise<Agents> {
+): Promise<Group> {
   const path = join(product, 'packages/agent/bench/agents.js')
   const env = { ...process.env, NODE_COMPILE_CACHE: join(product, 'node_modules/.cache/filo') }
   const order: Order = {
@@ -88,7 +110,7 @@ async function startSome(
   }
   await say()
   return {
-    pids: [child.pid!],
+    pid: child.pid!,
     async traffic() {
       child.send('traffic')
       return (await say()) as Traffic

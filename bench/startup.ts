@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { buildProducts } from '../build.ts'
 import { programs } from '../test/support/programs.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 import { describeMachine, machineLine } from './machine.ts'
+import { optionsOf, writeJson } from './options.ts'
+import { openProduct } from './product.ts'
 import { spread, type Spread } from './spread.ts'
 
 // What the shortest commands cost, as they are built for hosts: what Node and the program take before they do anything,
@@ -19,13 +19,8 @@ interface Row {
 }
 
 export async function main(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: { rounds: { type: 'string', default: '15' }, json: { type: 'string' } },
-  })
-  using product = tempDir()
-  await buildProducts(product.path)
-  process.env['FILO_PRODUCT'] = product.path
+  const values = optionsOf(args, { rounds: '15' })
+  using product = await openProduct()
   const { filo } = programs()
   using dir = tempDir()
   const files = [40, 1000].map((services) => {
@@ -57,9 +52,7 @@ export async function main(args: string[]): Promise<void> {
   }
   const machine = describeMachine()
   console.log(machineLine(machine))
-  const json = JSON.stringify({ machine, rows }, undefined, 2)
-  if (values.json === undefined) console.log(json)
-  else writeFileSync(values.json, `${json}\n`)
+  writeJson({ machine, rows }, values.json)
 }
 
 /** Services on a tenth as many hosts, in layers, each with the options that services usually have. */

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, existsSync, openSync, readSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream'
 import { connect as connectNats } from '@nats-io/transport-node'
 import { connect } from 'amqplib'
@@ -15,14 +14,15 @@ import {
   systemClock,
   type AuditDraft,
 } from '@filo/protocol'
-import { buildProducts } from '../build.ts'
 import type { Broker } from '../test/support/broker.ts'
-import { filo, startFilo } from '../test/support/filo.ts'
+import { startFilo } from '../test/support/filo.ts'
 import { startNats } from '../test/support/nats.ts'
 import { startRabbitmq } from '../test/support/rabbitmq.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 import { until } from '../test/support/until.ts'
 import { makeLayeredFleet, takeLedger } from './layered-fleet.ts'
+import { numbersOf, optionsOf, writeJson } from './options.ts'
+import { openProduct, succeed } from './product.ts'
 import { spread, type Spread } from './spread.ts'
 import { startAgents } from './start-agents.ts'
 
@@ -44,20 +44,14 @@ interface Measured {
 }
 
 export async function main(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      hosts: { type: 'string', default: '10' },
-      rounds: { type: 'string', default: '5' },
-      rates: { type: 'string', default: '0,250,500,1000,2000' },
-      burst: { type: 'string', default: '10000' },
-      json: { type: 'string' },
-    },
+  const values = optionsOf(args, {
+    hosts: '10',
+    rounds: '5',
+    rates: '0,250,500,1000,2000',
+    burst: '10000',
   })
-  using product = tempDir()
-  await buildProducts(product.path)
-  process.env['FILO_PRODUCT'] = product.path
-  const rates = values.rates.split(',').map(Number)
+  using product = await openProduct()
+  const rates = numbersOf(values.rates)
   const results: Record<string, unknown> = {
     machine: { cores: availableParallelism(), cpu: cpus()[0]?.model, node: process.version },
   }
@@ -74,9 +68,7 @@ export async function main(args: string[]): Promise<void> {
     }
     results[kind] = await measure(kind, broker, product.path, options)
   }
-  const json = JSON.stringify(results, undefined, 2)
-  if (values.json === undefined) console.log(json)
-  else writeFileSync(values.json, `${json}\n`)
+  writeJson(results, values.json)
 }
 
 interface Options {
@@ -89,7 +81,7 @@ interface Options {
 async function measure(kind: string, broker: Broker, product: string, options: Options) {
   using dir = tempDir()
   const fleet = makeLayeredFleet(dir.path, options.hosts, broker.url)
-  await command(dir.path, 'keys', 'init', '--hosts')
+  await succeed(dir.path, 'keys', 'init', '--hosts')
   await using agents = await startAgents(product, dir.path, fleet)
   const file = join(dir.path, 'audit.jsonl')
   await using follower = startFilo(
@@ -102,7 +94,7 @@ async function measure(kind: string, broker: Broker, product: string, options: O
   await follower.untilSays(/following as/)
   await using load = await openLoad(dir.path, broker.url)
   using reader = openReader(file)
-  await command(dir.path, 'start', '--yes')
+  await succeed(dir.path, 'start', '--yes')
   takeLedger(fleet, 'start')
 
   const confirmed: number[] = []
@@ -117,8 +109,8 @@ async function measure(kind: string, broker: Broker, product: string, options: O
     for (const [rate, { runMs, lagMs }] of runs) {
       const loading = load.run(rate)
       const began = performance.now()
-      await command(dir.path, 'stop', '--yes')
-      await command(dir.path, 'start', '--yes')
+      await succeed(dir.path, 'stop', '--yes')
+      await succeed(dir.path, 'start', '--yes')
       runMs.push(performance.now() - began)
       await loading.stop()
       const stopped = performance.now()
@@ -142,11 +134,6 @@ async function measure(kind: string, broker: Broker, product: string, options: O
   console.log(lines(kind, options.hosts, result).join('\n'))
   follower.signal('SIGINT')
   return result
-}
-
-async function command(dir: string, ...args: readonly string[]): Promise<void> {
-  const { code, stderr } = await filo(args, { cwd: dir, timeoutMs: 300_000 })
-  if (code !== 0) throw new Error(`filo ${args.join(' ')} exited with ${code}:\n${stderr}`)
 }
 
 /** A source like an agent's: a database on disk and a relay. */
