@@ -5,6 +5,7 @@ const benchmarks: Readonly<Record<string, () => Promise<{ main: (args: string[])
   host: () => import('./host.ts'),
   journal: () => import('./journal.ts'),
   messages: () => import('./messages.ts'),
+  peers: () => import('./peers.ts'),
   plan: () => import('./plan.ts'),
   startup: () => import('./startup.ts'),
   run: () => import('./run.ts'),

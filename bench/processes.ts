@@ -2,8 +2,17 @@ import { readdirSync, readFileSync } from 'node:fs'
 
 /** Processes of a program that this one has started, also by others. */
 export function processesOf(program: string): number[] {
-  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
-  return all.map(Number).filter((pid) => statusOf(pid, 'Name') === program && isBelow(pid, process.pid))
+  return processes().filter((pid) => statusOf(pid, 'Name') === program && isBelow(pid, process.pid))
+}
+
+export function childrenOf(parent: number): number[] {
+  return processes().filter((pid) => Number(statusOf(pid, 'PPid')) === parent)
+}
+
+function processes(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
 }
 
 /** Resident memory, KiB; 0 where the process has ended. */
