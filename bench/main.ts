@@ -7,6 +7,7 @@ const benchmarks: Readonly<Record<string, () => Promise<{ main: (args: string[])
   messages: () => import('./messages.ts'),
   peers: () => import('./peers.ts'),
   plan: () => import('./plan.ts'),
+  soak: () => import('./soak.ts'),
   startup: () => import('./startup.ts'),
   run: () => import('./run.ts'),
   trail: () => import('./trail.ts'),
