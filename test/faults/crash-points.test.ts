@@ -10,8 +10,8 @@ import { crashAt, Stage, tracesOf, type Moment, type Scenario, type Trial } from
 // until no new ones appear. Two fleets share the work.
 
 const mostTrials = 250
-/** Some moments depend on who is faster: those that were seen are tried again before they are given up. */
-const attempts = 8
+/** Some moments depend on who is faster, and on how busy the machine is: those that were seen are tried again. */
+const attempts = 20
 /** In each third attempt the agent falls silent too: on a busy machine that is how a moment may have come about. */
 const silentEach = 3
 const fallSilent = 'send result: before'
