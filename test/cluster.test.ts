@@ -39,6 +39,7 @@ test('a stop goes on while each node in turn is killed and comes back, and no ev
     services.letGo(name)
     await until(`${name} to be down`, () => services.effects().includes(`${name} down`))
     await node.restart()
+    await cluster.untilWhole()
   }
   const ended = await stop.ended
   if (ended.code !== 0) expect(await fleet.filo('resume', ...patience)).toMatchObject({ code: 0 })

@@ -7,6 +7,8 @@ export interface BrokerCluster<Node extends Broker = Broker> extends AsyncDispos
   readonly url: string
   /** The node that decides on the order of what an event consumer gets. Throws while there is none. */
   leaderOf(consumer: string): Promise<Node>
+  /** Resolves when all three have all that is kept: until then the loss of another node is one too many. */
+  untilWhole(): Promise<void>
 }
 
 export function urlOf(nodes: readonly Broker[]): string {

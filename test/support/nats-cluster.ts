@@ -46,6 +46,16 @@ export async function startNatsCluster(): Promise<BrokerCluster<Nats>> {
       const { cluster } = await ask((manager) => manager.streams.info('FILO_EVENTS'))
       return nodes[names.findIndex((name) => name === cluster?.leader)]!
     },
+    async untilWhole() {
+      const isOnAll = async (): Promise<boolean> => {
+        const { cluster } = await ask((manager) => manager.streams.info('FILO_EVENTS'))
+        const others = cluster?.replicas ?? []
+        return (
+          others.length === names.length - 1 && others.every(({ current, offline }) => current && !offline)
+        )
+      }
+      await until('the events to be on all servers', isOnAll, { timeoutMs: 120_000, intervalMs: 200 })
+    },
     [Symbol.asyncDispose]: () => disposal.disposeAsync(),
   }
 }

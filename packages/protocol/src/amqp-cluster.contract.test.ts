@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { startRabbitmqCluster } from '../../../test/support/rabbitmq-cluster.ts'
 import { openAmqp } from './amqp.ts'
-import { describeCluster } from './testing-cluster.ts'
+import { describeCluster, describeFrozenNode } from './testing-cluster.ts'
 
 describeCluster('a cluster of three RabbitMQ nodes', startRabbitmqCluster, (cluster) => {
+  describeFrozenNode(cluster)
+
   test('keeps what waits for a consumer on all three', async () => {
     const [node] = cluster().nodes
     await using transport = await openAmqp([node!.url], { name: 'test' })

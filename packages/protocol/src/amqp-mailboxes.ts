@@ -50,8 +50,12 @@ export class AmqpMailboxes implements AsyncDisposable {
         throw new AddressInUse(`${name} is in use: something in this process already receives there`)
       }
     }
-    const besideAfterMs = 2 * this.#settings.heartbeatSeconds * 1000
-    const mailbox = new AmqpMailbox(address, this.#connection, besideAfterMs, {
+    const { heartbeatSeconds, urls } = this.#settings
+    const times = {
+      besideAfterMs: 2 * heartbeatSeconds * 1000,
+      checkEveryMs: urls.length > 1 ? 3 * heartbeatSeconds * 1000 : undefined,
+    }
+    const mailbox = new AmqpMailbox(address, this.#connection, times, {
       take: (content) => {
         if (content.length > limits.messageBytes) this.#oversized++
         else receive(content)
@@ -62,7 +66,7 @@ export class AmqpMailboxes implements AsyncDisposable {
     this.#open.add(mailbox)
     // A broker notices a broken connection after three heartbeats at the latest: until then the address may be
     // held by a ghost of this very process, or of the one that it replaces.
-    const patienceMs = 4 * this.#settings.heartbeatSeconds * 1000
+    const patienceMs = 4 * heartbeatSeconds * 1000
     try {
       await mailbox.open(patienceMs)
     } catch (error) {
@@ -86,6 +90,13 @@ interface MailboxOwner {
   onClosed(): void
 }
 
+interface MailboxTimes {
+  /** How long the address is held by somebody else until we receive beside it, milliseconds. */
+  readonly besideAfterMs: number
+  /** How often it is asked whether the queue is still there, milliseconds; undefined where it is not. */
+  readonly checkEveryMs: number | undefined
+}
+
 /** A second queue of an address, and the connection that has it. */
 interface Beside {
   readonly session: ReceivingSession
@@ -97,25 +108,28 @@ interface Beside {
  * what is left of ourselves: the broker does not know yet that the connection is broken; or the node of a cluster on which the
  * queue was is frozen or dead, and RabbitMQ from 4.2 on keeps it in its books until that node is back or taken out of the
  * cluster. So who has owned the address once receives beside it when it is held for long, and takes it again when it can.
+ *
+ * A node that comes back after it was frozen ends the connections that it had, and with them queues of these names, of whomever they
+ * are by now; the broker tells nobody. So in a cluster the owner asks from time to time whether its queue is there.
  */
 class AmqpMailbox implements Mailbox {
   readonly address: Address
   readonly #queue: string
   readonly #connection: LastingConnection<ReceivingSession>
-  readonly #besideAfterMs: number
+  readonly #times: MailboxTimes
   readonly #owner: MailboxOwner
   readonly #closing = new AbortController()
 
   constructor(
     address: Address,
     connection: LastingConnection<ReceivingSession>,
-    besideAfterMs: number,
+    times: MailboxTimes,
     owner: MailboxOwner,
   ) {
     this.address = address
     this.#queue = queueOf(address)
     this.#connection = connection
-    this.#besideAfterMs = besideAfterMs
+    this.#times = times
     this.#owner = owner
   }
 
@@ -158,12 +172,23 @@ class AmqpMailbox implements Mailbox {
 
   /** A connection after the other: waits for its loss, then takes the address on the next. */
   async #keep(first: ReceivingSession): Promise<void> {
-    const closed = aborted(this.#closing.signal)
     let session: ReceivingSession | undefined = first
     while (session !== undefined) {
-      await Promise.race([session.lost, closed])
+      await this.#untilLost(session)
       session = await this.#reclaim()
     }
+  }
+
+  async #untilLost(session: ReceivingSession): Promise<void> {
+    const { checkEveryMs } = this.#times
+    const over = Promise.race([session.lost, aborted(this.#closing.signal)]).then(() => true)
+    if (checkEveryMs === undefined) return void (await over)
+    const checked = async (): Promise<false> => {
+      await this.#pause(checkEveryMs)
+      await session.check(this.#queue)
+      return false
+    }
+    while (!(await Promise.race([over, checked()]))) continue
   }
 
   async #reclaim(): Promise<ReceivingSession | undefined> {
@@ -182,7 +207,7 @@ class AmqpMailbox implements Mailbox {
         heldSinceMs = performance.now()
       }
       if (session !== undefined && outcome?.kind === 'held') {
-        const isLong = performance.now() - heldSinceMs! >= this.#besideAfterMs
+        const isLong = performance.now() - heldSinceMs! >= this.#times.besideAfterMs
         if (isLong && beside?.session !== session) beside = await this.#receiveBeside(session)
       }
       if (beside === undefined || beside.session !== session) await this.#pause(retryMs)

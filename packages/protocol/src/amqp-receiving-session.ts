@@ -48,6 +48,13 @@ export class ReceivingSession {
     return claiming
   }
 
+  /** Ends the connection where the broker does not know the queue any more, or as somebody else's. */
+  check(queue: string): Promise<void> {
+    const checking = this.#turn.then(() => this.#check(queue))
+    this.#turn = checking
+    return checking
+  }
+
   /** Nothing arrives in this queue any more. */
   release(queue: string): Promise<void> {
     const releasing = this.#turn.then(() => this.#release(queue))
@@ -57,13 +64,13 @@ export class ReceivingSession {
 
   async #claim(address: Address, queue: string, take: (content: Uint8Array) => void): Promise<ClaimOutcome> {
     try {
-      this.#declaring ??= await openDeclaring(this.#link.model, () => (this.#declaring = undefined))
-      await this.#declaring.assertQueue(queue, {
+      const declaring = await this.#openDeclaring()
+      await declaring.assertQueue(queue, {
         exclusive: true,
         durable: false,
         arguments: { 'x-max-length-bytes': limits.mailboxQueueBytes, 'x-overflow': 'reject-publish' },
       })
-      await this.#declaring.bindQueue(queue, exchangeOf(address), queueOf(address))
+      await declaring.bindQueue(queue, exchangeOf(address), queueOf(address))
       await this.#consuming.consume(queue, (message) => this.#onMessage(message, take), {
         consumerTag: queue,
       })
@@ -71,6 +78,20 @@ export class ReceivingSession {
     } catch (error) {
       return interpretRefusal(error)
     }
+  }
+
+  async #check(queue: string): Promise<void> {
+    try {
+      await (await this.#openDeclaring()).checkQueue(queue)
+    } catch (error) {
+      const { code } = error as { code?: unknown }
+      if (code === 404 || code === 405) this.#link.fail('the broker has forgotten a mailbox')
+    }
+  }
+
+  async #openDeclaring(): Promise<Channel> {
+    this.#declaring ??= await openDeclaring(this.#link.model, () => (this.#declaring = undefined))
+    return this.#declaring
   }
 
   async #release(queue: string): Promise<void> {

@@ -4,10 +4,11 @@ import { startNatsCluster } from '../../../test/support/nats-cluster.ts'
 import { startNats } from '../../../test/support/nats.ts'
 import { until } from '../../../test/support/until.ts'
 import { openNats } from './nats.ts'
-import { describeCluster, describeOutages } from './testing-cluster.ts'
+import { describeCluster, describeFrozenNode, describeRollingKill } from './testing-cluster.ts'
 
 describeCluster('a cluster of three NATS servers', startNatsCluster, (cluster) => {
-  describeOutages(cluster)
+  describeFrozenNode(cluster)
+  describeRollingKill(cluster)
 
   test('keeps each event on all three, and nobody is warned of one replica', async () => {
     await using transport = await openNats(

@@ -257,6 +257,7 @@ export class Checker {
       evidence: this.#evidence,
       violate: (rule: string, words: string) => this.violate(rule, words),
       effectAt: (action: string) => this.#effects.get(action)?.atMs,
+      nowMs: () => this.#world.time.nowMs,
       bootOf: (host: string) => this.#world.bootOf(host),
       hasWaived: (name: string, step: number) => this.#waivers.has(`${name}/${step}`),
       gaveGrant: (host: string, ledger: string, grant: number, name: string) =>

@@ -2,6 +2,7 @@ import type { RunEvent, StepEvent } from '../../../packages/coordinator/src/run/
 import { isContradictionOf, isProofOf, type Evidence, type Proof } from './evidence.ts'
 import { Gate } from './gate.ts'
 import { goalOf, instanceOf, isHostStep, spareSteps, titleOf, type PlanRead, type StepRead } from './plan.ts'
+import { longMs } from '../world/time.ts'
 
 // What a run's journal may hold, told from DESIGN alone: the table of a step's life, and for each event the signed
 // words that make it true. Of the product only the types of events are used.
@@ -67,6 +68,8 @@ export interface RunWitness {
   readonly violate: (rule: string, words: string) => void
   /** When an action took effect, if it did. */
   readonly effectAt: (action: string) => number | undefined
+  /** True time. */
+  readonly nowMs: () => number
   /** The boot that a host is in; undefined while it is off. */
   readonly bootOf: (host: string) => string | undefined
   readonly hasWaived: (run: string, step: number) => boolean
@@ -309,6 +312,9 @@ export class RunBook {
     }
     this.#checkEvidence(event, step, note)
     if (event.type === 'done' && step.kind === 'halt') this.#checkLeave(step, note, atMs)
+    // Of what was written long before a disk shows it nobody knows any more how the host was then.
+    const isOfNow = this.#witness.nowMs() - atMs < longMs
+    if (event.type === 'done' && isHostStep(step) && isOfNow) this.#checkDown(step, note)
     if ('proof' in event && event.proof !== undefined) this.#keep(step, event.step, event.proof)
     if (event.type === 'going-down') note.isGoingDown = true
     if (event.type === 'amended' || event.type === 'going-down') return
@@ -363,7 +369,7 @@ export class RunBook {
       this.#violate(rule, `${titleOf(step)} becomes ${event.type}, and ${what}`)
     switch (event.type) {
       case 'done':
-        return this.#checkDone(event, step, note, isSaid, lacks)
+        return this.#checkDone(event, step, isSaid, lacks)
       case 'failed':
         // That a host has not gone, or is up again, its agent says by answering at all.
         if (isHostStep(step) && event.ending === undefined) return
@@ -396,14 +402,11 @@ export class RunBook {
   #checkDone(
     event: Extract<StepEvent, { type: 'done' }>,
     step: StepRead,
-    note: StepNote,
     isSaid: (...words: readonly string[]) => boolean,
     lacks: (rule: string, what: string) => void,
   ): void {
     const goal = goalOf(step)
-    if (isHostStep(step)) {
-      return this.#checkDown(step, note, lacks)
-    }
+    if (isHostStep(step)) return
     if (event.outcome === 'changed' || event.outcome === 'unchanged') {
       if (!isSaid(event.outcome)) lacks('R4', `no agent says that it is ${event.outcome}`)
     } else if (event.outcome === 'observed' && goal === undefined) lacks('R4', 'there is nothing to observe')
@@ -419,14 +422,10 @@ export class RunBook {
   }
 
   /** R10: a host that is said to have gone down has. */
-  #checkDown(
-    { kind, host }: StepRead,
-    { going }: StepNote,
-    lacks: (rule: string, what: string) => void,
-  ): void {
-    const boot = this.#witness.bootOf(host)
-    if (boot === going) lacks('R10', 'the host is up, in the boot that was to end')
-    if (kind === 'halt' && boot !== undefined) lacks('R10', 'the host is up')
+  #checkDown(step: StepRead, { going }: StepNote): void {
+    const boot = this.#witness.bootOf(step.host)
+    const isUp = boot === going || (step.kind === 'halt' && boot !== undefined)
+    if (isUp) this.#violate('R10', `${titleOf(step)} becomes done, and the host is up, in boot ${boot}`)
   }
 
   /** R4: silence alone could be a cut cable, and so could that of a question from before its last word. */
