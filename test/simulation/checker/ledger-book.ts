@@ -60,8 +60,7 @@ export class LedgerBook {
   readonly #heardAtMs = new Map<string, number>()
   /** The commands that each process of the agent has heard, by their hashes. */
   readonly #heardBy = new WeakMap<Process, Set<string>>()
-  /** With what was wrong with it when it came. */
-  #lastClaim: { readonly frame: Frame; readonly flaw: string | undefined } | undefined
+  readonly #claims: ClaimNote[] = []
 
   constructor(host: string, file: File, evidence: Evidence, violate: (rule: string, words: string) => void) {
     this.host = host
@@ -78,7 +77,8 @@ export class LedgerBook {
   /** A command has reached the agent. */
   hear(frame: Frame, process: Process): void {
     if (frame.type === 'claim') {
-      this.#lastClaim = { frame, flaw: this.#flawOf(frame, process, process.nowMs) }
+      const { nowMs } = process
+      this.#claims.push({ body: frame.body, atMs: nowMs, flaw: this.#flawOf(frame, process, nowMs) })
     }
     const isCopy = this.#isCopy(frame, process)
     // A copy is the broker's doing, and no sign of life of a coordinator.
@@ -170,29 +170,42 @@ export class LedgerBook {
       this.#violate('R8', `grant ${after.grant} comes after ${this.#lastGrant}`)
     }
     this.#lastGrant = after.grant
-    const flaw = this.#lastClaim?.flaw
+    const claim = this.#claimOf(after, atMs)
+    const flaw = claim?.flaw
     if (flaw !== undefined) this.#violate('R8', `it is given to ${after.run} by a beacon ${flaw}`)
     const isSame = before?.run === after.run && before.coordinator === after.coordinator
     const isLapsed = this.#isLapsed
     this.#isLapsed = false
-    if (before === null || isSame || this.#isTakenOver(before, after)) return
+    if (before === null || isSame || isTakenOver(before, after, claim)) return
     // An agent that begins does not know how much of a lease was left: its holder has all of it again.
     const heardAtMs = Math.max(this.#heardAtMs.get(before.coordinator) ?? 0, process.beganMs)
     if (this.open.size > 0)
       this.#violate('R8', `${after.run} gets it while an action of ${before.run} goes on`)
-    if (!isLapsed && atMs - heardAtMs <= leaseMs - roundingMs) {
-      this.#violate(
-        'R8',
-        `${after.run} gets it while ${before.run}, heard ${atMs - heardAtMs} ms ago, holds it`,
-      )
+    const agoMs = atMs - heardAtMs
+    // What a disk shows late was written before its holder was heard of again.
+    if (!isLapsed && agoMs >= 0 && agoMs <= leaseMs - roundingMs) {
+      this.#violate('R8', `${after.run} gets it while ${before.run}, heard ${agoMs} ms ago, holds it`)
     }
   }
 
-  #isTakenOver(before: Holder, after: Holder): boolean {
-    const claim = this.#lastClaim?.frame.body
-    const takeOver = claim?.['run'] === after.run ? claim['takeOver'] : 'no'
-    return takeOver === 'any' || (takeOver === 'run' && before.run === after.run)
+  /** The claim by which somebody was given the host. */
+  #claimOf({ run, coordinator }: Holder, atMs: number): ClaimNote | undefined {
+    return this.#claims.findLast(
+      (claim) => claim.atMs <= atMs && claim.body['run'] === run && claim.body['coordinator'] === coordinator,
+    )
   }
+}
+
+/** A claim that was heard, with what was wrong with it then. */
+interface ClaimNote {
+  readonly body: Frame['body']
+  readonly atMs: number
+  readonly flaw: string | undefined
+}
+
+function isTakenOver(before: Holder, after: Holder, claim: ClaimNote | undefined): boolean {
+  const takeOver = claim?.body['takeOver']
+  return takeOver === 'any' || (takeOver === 'run' && before.run === after.run)
 }
 
 type ActionColumns = readonly [
