@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startBroker, type Broker } from '../support/broker.ts'
 import type { FleetServices } from '../support/fleet-file.ts'
 import { openSharedFleet, type Fleet } from '../support/fleet.ts'
+import type { Behaviour } from '../support/services.ts'
 import { crashAt, Stage, tracesOf, type Moment, type Scenario, type Trial } from './support/crash-sweep.ts'
 
 // R1, R5: kill -9 before and after everything that makes a difference. The moments are not listed here: whatever a
@@ -11,19 +12,25 @@ import { crashAt, Stage, tracesOf, type Moment, type Scenario, type Trial } from
 
 const mostTrials = 250
 /** Some moments depend on who is faster, and on how busy the machine is: those that were seen are tried again. */
-const attempts = 20
+const attempts = 12
 /** In each third attempt the agent falls silent too: on a busy machine that is how a moment may have come about. */
 const silentEach = 3
 const fallSilent = 'send result: before'
 const silence = 'journal.db: before run_event silent'
 
-/** It takes long enough that the agent tells of it on the way, and that its script outlives an agent. */
-const slowly = { startMs: 1100, stopMs: 1100 }
+/**
+ * The script of `app` takes long enough that the agent tells of it on the way, and that it outlives an agent; in later attempts
+ * longer, for on a busy machine whoever was killed needs long to be back.
+ */
+function slowness(attempt: number): Behaviour {
+  const ms = 1100 * Math.min(attempt, 6)
+  return { startMs: ms, stopMs: ms }
+}
 
 function threeInARow(prefix: string): FleetServices {
   return {
     db: { host: `${prefix}-db` },
-    app: { host: `${prefix}-app`, needs: 'db', ...slowly },
+    app: { host: `${prefix}-app`, needs: 'db', ...slowness(1) },
     web: { host: `${prefix}-web`, needs: 'app' },
   }
 }
@@ -144,16 +151,18 @@ function keyOf({ role, point }: Pick<Moment, 'role' | 'point'>): string {
 
 test('killed at any point whatever, coordinator and agent end what they began, each service moved once and in order', async () => {
   const sweep = new Sweep()
-  const work = async (stage: Stage): Promise<void> => {
+  const work = async (fleet: Fleet): Promise<void> => {
+    const stage = new Stage(fleet)
     for (let verb: Scenario['verb'] = 'stop'; !sweep.isOver; verb = verb === 'stop' ? 'start' : 'stop') {
       // The fleet goes down and up in turns, so that each trial finds it as it needs it.
       const task = sweep.next(verb) ?? { scenario: { verb, coordinator: [], agent: [] }, attempt: 1 }
+      fleet.services.behave('app', slowness(task.attempt))
       const trial = await stage.play(task.scenario)
       sweep.learn(task, trial)
       if (trial.fault !== undefined) return
     }
   }
-  await Promise.all(fleets.map((fleet) => work(new Stage(fleet))))
+  await Promise.all(fleets.map(work))
   const { seen, hit, trials } = sweep
   process.stderr.write(`crash points: ${seen.size} seen, ${hit.size} hit, in ${trials} trials\n`)
   if (process.env['FILO_SHOW']) process.stderr.write(`${[...seen.keys()].toSorted().join('\n')}\n`)
