@@ -156,8 +156,11 @@ export class Answers {
   #noteReboot(host: string, { boot, clock: seenAt }: Report): void {
     const before = this.#state.boots.get(host)
     if (before === undefined || before === boot) return
-    const { phase, action } = this.#state.steps[this.#state.hostSteps.get(host) ?? -1] ?? {}
-    const isAskedFor = action?.going?.boot === before && phase !== 'failed' && phase !== 'sealed'
+    const hostStep = this.#state.hostSteps.get(host) ?? -1
+    const { phase, action } = this.#state.steps[hostStep] ?? {}
+    // What was started on the word that it had rebooted ended with the boot, if that came only now.
+    const isLate = phase === 'waived' && this.#record.plan.steps[hostStep]!.kind === 'reboot'
+    const isAskedFor = action?.going?.boot === before && phase !== 'failed' && phase !== 'sealed' && !isLate
     if (!isAskedFor) this.#note({ type: 'rebooted', host, boot, seenAt })
   }
 
