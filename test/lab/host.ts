@@ -87,6 +87,8 @@ export class Host implements Addressed {
     this.write('/etc/hostname', `${this.name}\n`)
     this.write('/etc/machine-id', `${randomBytes(16).toString('hex')}\n`)
     this.write('/etc/resolv.conf', '')
+    // Several labs may be raised at once on a small machine.
+    this.write('/etc/systemd/system.conf.d/patient.conf', '[Manager]\nDefaultTimeoutStartSec=5min\n')
   }
 
   /** Writes a file into the host, whether or not it is on. */

@@ -30,8 +30,10 @@ export async function unitEvents(lab: Lab, since: Date): Promise<UnitEvent[]> {
         return entries.flatMap((line) => {
           const entry = JSON.parse(line) as Record<string, string>
           const what = messages[entry['MESSAGE_ID'] ?? '']
+          const { UNIT: unit } = entry
           const atUs = Number(entry['_SOURCE_REALTIME_TIMESTAMP'])
-          return what === undefined ? [] : [{ host: host.name, unit: entry['UNIT']!, what, atUs }]
+          // What a user's own systemd does is about none.
+          return what === undefined || unit === undefined ? [] : [{ host: host.name, unit, what, atUs }]
         })
       }),
   )

@@ -40,7 +40,7 @@ async function preparePlatform(lab: Lab, way: Way): Promise<void> {
     echo ${subscriber} | su sympa -s /bin/sh -c 'sympa add ${list}'
     postalias /etc/mail/sympa/aliases
     systemctl start sympa ${unitsBeside[way]}`,
-    { timeoutMs: 120_000 },
+    { timeoutMs: 400_000 },
   )
 }
 
