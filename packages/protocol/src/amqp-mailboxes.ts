@@ -181,14 +181,12 @@ class AmqpMailbox implements Mailbox {
 
   async #untilLost(session: ReceivingSession): Promise<void> {
     const { checkEveryMs } = this.#times
-    const over = Promise.race([session.lost, aborted(this.#closing.signal)]).then(() => true)
-    if (checkEveryMs === undefined) return void (await over)
-    const checked = async (): Promise<false> => {
-      await this.#pause(checkEveryMs)
-      await session.check(this.#queue)
-      return false
-    }
-    while (!(await Promise.race([over, checked()]))) continue
+    const checking =
+      checkEveryMs === undefined
+        ? undefined
+        : setInterval(() => void session.check(this.#queue), checkEveryMs)
+    await Promise.race([session.lost, aborted(this.#closing.signal)])
+    clearInterval(checking)
   }
 
   async #reclaim(): Promise<ReceivingSession | undefined> {

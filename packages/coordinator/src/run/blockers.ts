@@ -128,42 +128,39 @@ function doubtfulSteps(state: RunState, dependents: Dependents): Blocker[] {
     if (doubtSinceMs === undefined || proof === undefined || current === undefined) return []
     const { detail, state: seen, seenAt } = proof.observation
     const why = `it was proven, and is now seen ${seen}: ${detail}`
-    const holds = dependents.waitingFor(current)
-    return [{ kind: 'step', name: nameOf(state, current), is: 'doubtful', why, since: seenAt, holds }]
+    return [{ ...doubtful(state, dependents, current, why), since: seenAt }]
   })
 }
 
 /** Steps that were proven before their host rebooted, and were not seen again before the session ended. */
 function unseenSteps(state: RunState, dependents: Dependents): Blocker[] {
-  return [...state.reviews].map((index): Blocker => {
+  return [...state.reviews].map((index) => {
     const { host } = state.plan.steps[index]!
     const why = `it was proven, but ${host} has rebooted since, and what became of it there has not been seen yet`
-    return {
-      kind: 'step',
-      name: nameOf(state, index),
-      is: 'doubtful',
-      why,
-      holds: dependents.waitingFor(index),
-    }
+    return doubtful(state, dependents, index, why)
   })
 }
 
 /** Steps whose turn had come and that were not sent before the session ended: answers were lost, or came too late. */
 function stalledSteps(state: RunState, dependents: Dependents): Blocker[] {
   if (state.ended !== 'unresolved' || state.hasNewWaivers) return []
-  return [...state.open].map((index): Blocker => {
+  return [...state.open].map((index) => {
     const isLookedAt = state.plan.steps[index]!.kind === 'prove'
     const why = isLookedAt
       ? 'its turn has come, but no answer came in time that says what it does'
       : 'its turn has come, but what it waits for could not all be seen within the same 10 s: answers were lost, or looking takes too long'
-    return {
-      kind: 'step',
-      name: nameOf(state, index),
-      is: 'doubtful',
-      why,
-      holds: dependents.waitingFor(index),
-    }
+    return doubtful(state, dependents, index, why)
   })
+}
+
+function doubtful(state: RunState, dependents: Dependents, index: number, why: string): Blocker {
+  return {
+    kind: 'step',
+    name: nameOf(state, index),
+    is: 'doubtful',
+    why,
+    holds: dependents.waitingFor(index),
+  }
 }
 
 /** Who waits for steps, directly or through joins that are not satisfied without them. */

@@ -66,7 +66,7 @@ function considerOpen(state: RunState, nowMs: number, into: Draft): void {
   const again = new Set(due.filter((index) => isTriedAgain(state, index, proofs, nowMs)))
   for (const index of due.toSorted((one, other) => one - other)) {
     const step = state.plan.steps[index]!
-    if (restsOn(state, [...step.needs, ...step.follows], again)) continue
+    if (restsOn(state, index, again)) continue
     if (proofs.missingFor(index).length > 0) {
       for (const needed of young.missingFor(index)) {
         if (isWorthAsking(state, needed, nowMs)) into.observe.add(needed)
@@ -100,19 +100,19 @@ function isTriedAgain(state: RunState, index: number, proofs: Proofs, nowMs: num
   return proofs.missingFor(index).every((needed) => isWorthAsking(state, needed, nowMs))
 }
 
-/** Whether any of these nodes is one of `steps`, or rests on one as a join does, or a step that is waived. */
-function restsOn(
-  { plan, steps: states }: RunState,
-  nodes: readonly number[],
-  steps: ReadonlySet<number>,
-): boolean {
+/** Whether what a step waits for is one of `steps`, or rests on one as a join does, or a step that is waived. */
+function restsOn({ plan, steps: states }: RunState, index: number, steps: ReadonlySet<number>): boolean {
   if (steps.size === 0) return false
+  const waitsOf = (node: number): readonly number[] => {
+    const { needs, follows } = plan.steps[node] ?? plan.joins[node - plan.steps.length]!
+    return [...needs, ...follows]
+  }
   // It grows while it is read.
-  const seen = new Set(nodes)
+  const seen = new Set(waitsOf(index))
   for (const node of seen) {
     if (steps.has(node)) return true
-    const passing = states[node]?.phase === 'waived' ? plan.steps[node] : plan.joins[node - plan.steps.length]
-    for (const before of [...(passing?.needs ?? []), ...(passing?.follows ?? [])]) seen.add(before)
+    const isPassage = node >= plan.steps.length || states[node]!.phase === 'waived'
+    if (isPassage) for (const before of waitsOf(node)) seen.add(before)
   }
   return false
 }
