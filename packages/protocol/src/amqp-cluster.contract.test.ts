@@ -5,7 +5,7 @@ import { openAmqp } from './amqp.ts'
 import { describeCluster, describeFrozenNode } from './testing-cluster.ts'
 
 describeCluster('a cluster of three RabbitMQ nodes', startRabbitmqCluster, (cluster) => {
-  describeFrozenNode(cluster)
+  describeFrozenNode(cluster, 90_000)
 
   test('keeps what waits for a consumer on all three', async () => {
     const [node] = cluster().nodes

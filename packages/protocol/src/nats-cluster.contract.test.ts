@@ -7,7 +7,7 @@ import { openNats } from './nats.ts'
 import { describeCluster, describeFrozenNode, describeRollingKill } from './testing-cluster.ts'
 
 describeCluster('a cluster of three NATS servers', startNatsCluster, (cluster) => {
-  describeFrozenNode(cluster)
+  describeFrozenNode(cluster, 0)
   describeRollingKill(cluster)
 
   test('keeps each event on all three, and nobody is warned of one replica', async () => {

@@ -87,8 +87,12 @@ function describeLostNode(at: () => BrokerCluster): void {
   })
 }
 
-/** What takes longer than a broker's own patience with a node. */
-export function describeFrozenNode(at: () => BrokerCluster): void {
+/**
+ * What takes longer than a broker's own patience with a node.
+ * @param forgetsForMs how long the broker may have forgotten whose an address is when the node is back, until its owner
+ * takes it again
+ */
+export function describeFrozenNode(at: () => BrokerCluster, forgetsForMs: number): void {
   test('who is on a node that is frozen goes on at another, and is reached there before it thaws', async () => {
     const [frozen, ...others] = at().nodes
     await using agent = await openOn(frozen!, others)
@@ -101,8 +105,9 @@ export function describeFrozenNode(at: () => BrokerCluster): void {
     }
     await agent.untilReachedBy(coordinator)
     await using second = await open(others.map(({ url }) => url))
-    // RabbitMQ may forget whose the address is when the node is back; the owner then takes it again.
-    await until('nobody else to get the address', () => isTaken(second, agent.address), backMs)
+    await until('nobody else to get the address', () => isTaken(second, agent.address), {
+      timeoutMs: forgetsForMs,
+    })
     await agent.untilReachedBy(coordinator)
   })
 }

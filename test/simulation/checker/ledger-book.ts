@@ -171,8 +171,9 @@ export class LedgerBook {
     }
     this.#lastGrant = after.grant
     const claim = this.#claimOf(after, atMs)
-    const flaw = claim?.flaw
-    if (flaw !== undefined) this.#violate('R8', `it is given to ${after.run} by a beacon ${flaw}`)
+    if (claim === undefined) this.#violate('R8', `it is given to ${after.run}, which has not claimed it`)
+    if (claim?.flaw !== undefined)
+      this.#violate('R8', `it is given to ${after.run} by a beacon ${claim.flaw}`)
     const isSame = before?.run === after.run && before.coordinator === after.coordinator
     const isLapsed = this.#isLapsed
     this.#isLapsed = false
