@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { AuditEvent, TrailVerdict } from '@filo/protocol'
-import { succeed } from './product.ts'
+import { succeed } from './succeed.ts'
 
 // Whether the file of `filo audit follow` has all that the journal and the ledgers of a fleet have.
 

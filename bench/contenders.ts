@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { requirePrograms } from '../test/support/packages.ts'
 import { compileFloor } from './floor.ts'
 import { orderOf, verbs, type LayeredFleet, type Verb } from './layered-fleet.ts'
-import { succeed } from './product.ts'
+import { succeed } from './succeed.ts'
 
 const run = promisify(execFile)
 

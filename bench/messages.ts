@@ -1,10 +1,11 @@
 import { connect } from 'amqplib'
+import { openProduct } from '../test/support/product.ts'
 import { startRabbitmq } from '../test/support/rabbitmq.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 import { makeLayeredFleet } from './layered-fleet.ts'
 import { describeMachine, machineLine } from './machine.ts'
 import { numbersOf, optionsOf, writeJson } from './options.ts'
-import { openProduct, succeed } from './product.ts'
+import { succeed } from './succeed.ts'
 import { inMs, spread, type Spread } from './spread.ts'
 import { startAgents } from './start-agents.ts'
 

@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { openProduct } from '../test/support/product.ts'
 import { programs } from '../test/support/programs.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 import { describeMachine, machineLine } from './machine.ts'
 import { optionsOf, writeJson } from './options.ts'
-import { openProduct } from './product.ts'
 import { spread, type Spread } from './spread.ts'
 
 // What the shortest commands cost, as they are built for hosts: what Node and the program take before they do anything,

@@ -3,7 +3,6 @@ import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { join } from 'node:path'
 import { jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream'
-import { connect as connectNats } from '@nats-io/transport-node'
 import { connect } from 'amqplib'
 import {
   AuditLog,
@@ -15,14 +14,16 @@ import {
   type AuditDraft,
 } from '@filo/protocol'
 import type { Broker } from '../test/support/broker.ts'
+import { connectToNats } from '../test/support/connect-to-nats.ts'
 import { startFilo } from '../test/support/filo.ts'
 import { startNats } from '../test/support/nats.ts'
+import { openProduct } from '../test/support/product.ts'
 import { startRabbitmq } from '../test/support/rabbitmq.ts'
 import { tempDir } from '../test/support/temp-dir.ts'
 import { until } from '../test/support/until.ts'
 import { makeLayeredFleet, takeLedger } from './layered-fleet.ts'
 import { numbersOf, optionsOf, writeJson } from './options.ts'
-import { openProduct, succeed } from './product.ts'
+import { succeed } from './succeed.ts'
 import { spread, type Spread } from './spread.ts'
 import { startAgents } from './start-agents.ts'
 
@@ -260,8 +261,7 @@ async function amqpPublisher(url: string): Promise<Publisher> {
 
 /** To a stream like that of the events. */
 async function natsPublisher(url: string): Promise<Publisher> {
-  const { host, username: user, password: pass } = new URL(url)
-  const connection = await connectNats({ servers: host, user, pass })
+  const connection = await connectToNats(url)
   const { streams } = await jetstreamManager(connection)
   const name = `bench-${randomUUID()}`
   await streams.add({ name, subjects: [name], storage: StorageType.File })

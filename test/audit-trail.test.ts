@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url'
 import type { AuditEvent } from '@filo/protocol'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { Order } from '../bench/agents.ts'
-import { auditDocument } from '../packages/coordinator/src/cli/audit-documents.ts'
 import { startBroker, type Broker } from './support/broker.ts'
+import { entriesOf } from './support/entries-of.ts'
 import { schemaOf } from './support/event-schema.ts'
 import { filo, startFilo, type RunningFilo } from './support/filo.ts'
 import { openFleet } from './support/fleet.ts'
@@ -164,12 +164,6 @@ function bySource(events: readonly AuditEvent[]): Record<string, string[]> {
   return Object.fromEntries([...sources].map(([source, own]) => [source, own.map(({ hash }) => hash)]))
 }
 
-function chainsIn(paths: readonly string[]): AuditEvent[] {
-  return paths.flatMap((path) =>
-    [...auditDocument(path).entries].map(({ text }) => JSON.parse(text) as AuditEvent),
-  )
-}
-
 function follow(path: string, consumer: string, to: string, ...more: string[]): RunningFilo {
   const argv = ['audit', 'follow', '--consumer', consumer, '--to', to, ...more]
   const running = startFilo(argv, { cwd: path, timeoutMs: 300_000 })
@@ -214,7 +208,7 @@ test('after 500 actions and two deaths of the broker, every consumer has every c
   await closeAgents()
   const state = join(path, '.state', 'test')
   const sources = [join(state, 'journal.db'), ...globSync(join(path, 'agents', '*', 'ledger.db'))]
-  const chains = chainsIn(sources)
+  const chains = sources.flatMap(entriesOf)
   const actions = chains.filter(({ type }) => type === 'filo.action.finished')
   expect(actions.filter(({ data }) => data.outcome === 'success').length).toBeGreaterThanOrEqual(500)
   const expected = bySource(chains)

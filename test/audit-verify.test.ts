@@ -4,10 +4,10 @@ import { DatabaseSync } from 'node:sqlite'
 import type { AuditEvent, TrailVerdict } from '@filo/protocol'
 import picocolors from 'picocolors'
 import { expect, test } from 'vitest'
-import { auditDocument } from '../packages/coordinator/src/cli/audit-documents.ts'
 import { verifyAudit } from '../packages/coordinator/src/cli/audit-verify.ts'
 import type { Output } from '../packages/coordinator/src/cli/context.ts'
 import { Dice } from './support/dice.ts'
+import { entriesOf } from './support/entries-of.ts'
 import { schemaOf } from './support/event-schema.ts'
 import { Forger, tamperings, writeChain, writeCopy, type Forgery } from './support/forger.ts'
 import { fourInARow } from './support/fleet-file.ts'
@@ -22,10 +22,6 @@ const seed = Number(process.env['FILO_SEED'] ?? 1)
 function databases(fleet: LocalFleet): string[] {
   const state = join(fleet.path, '.state', 'test')
   return [join(state, 'journal.db'), ...globSync(join(state, 'hosts', '*', 'ledger.db')).toSorted()]
-}
-
-function eventsIn(path: string): AuditEvent[] {
-  return [...auditDocument(path).entries].map(({ text }) => JSON.parse(text) as AuditEvent)
 }
 
 /** As a consumer would write it: each source's events in order, those of all sources by time. */
@@ -86,7 +82,7 @@ test(`each of ${times} tamperings of a stored chain or a consumer's file is foun
   expect(await fleet.filo('stop', '--yes')).toMatchObject({ code: 0 })
   expect(await fleet.filo('restart', 'app', '--yes')).toMatchObject({ code: 0 })
   using dir = tempDir()
-  const chains = databases(fleet).map((path) => ({ path, events: eventsIn(path) }))
+  const chains = databases(fleet).map((path) => ({ path, events: entriesOf(path) }))
   const all = chains.flatMap(({ events }) => events)
   const whole = copyOf(all)
   const copy = join(dir.path, 'consumer.jsonl')
@@ -136,7 +132,7 @@ test('every event of a run is what the shipped JSON Schema of its type says', as
   const run = await newestRun(fleet)
   await fleet.filo('waive', run, 'stop app@app-host', '--reason', 'gone')
   expect(await fleet.filo('resume', run, '--yes')).toMatchObject({ code: 7 })
-  const events = databases(fleet).flatMap(eventsIn)
+  const events = databases(fleet).flatMap(entriesOf)
   for (const event of events) {
     const schema = schemaOf(event.type)
     expect(schema.safeParse(event).error, JSON.stringify(event)).toBeUndefined()
@@ -151,14 +147,14 @@ test("an end that was cut off and written anew is found by what the other side w
   await bringUp(fleet)
   const [journal, ...ledgers] = databases(fleet)
   for (const path of ledgers) {
-    const kept = keptHeads(eventsIn(journal!)).get(eventsIn(path)[0]!.source)
+    const kept = keptHeads(entriesOf(journal!)).get(entriesOf(path)[0]!.source)
     // All but the last, by which it was given back: nobody waits for an answer to that.
-    expect(kept, 'what an agent has written is known to the coordinator').toBe(eventsIn(path).length - 1)
+    expect(kept, 'what an agent has written is known to the coordinator').toBe(entriesOf(path).length - 1)
   }
   const told = Math.max(
-    ...ledgers.map((path) => keptHeads(eventsIn(path)).get(eventsIn(journal!)[0]!.source)!),
+    ...ledgers.map((path) => keptHeads(entriesOf(path)).get(entriesOf(journal!)[0]!.source)!),
   )
-  const ended = eventsIn(journal!).findIndex(({ type }) => type === 'filo.run.ended')
+  const ended = entriesOf(journal!).findIndex(({ type }) => type === 'filo.run.ended')
   expect(told, 'the end of the run is known to its agents').toBeGreaterThan(ended)
 })
 
@@ -172,8 +168,8 @@ test('verify names what was tampered with and exits with 2, and with 0 where all
 
   const [journal] = databases(fleet)
   const file = join(fleet.path, 'consumer.jsonl')
-  const lines = eventsIn(journal!).map((event) => JSON.stringify(event))
-  const { source } = eventsIn(journal!)[0]!
+  const lines = entriesOf(journal!).map((event) => JSON.stringify(event))
+  const { source } = entriesOf(journal!)[0]!
   writeFileSync(
     file,
     lines.map((line, at) => `${at === 4 ? line.replace('success', 'failure') : line}\n`).join(''),
@@ -182,7 +178,7 @@ test('verify names what was tampered with and exits with 2, and with 0 where all
   expect(changed.code).toBe(2)
   expect(changed.stdout).toContain(`${source} number 5 (${file}, line 5) is not what was hashed`)
 
-  const all = copyOf(databases(fleet).flatMap(eventsIn)).map((event) => JSON.stringify(event))
+  const all = copyOf(databases(fleet).flatMap(entriesOf)).map((event) => JSON.stringify(event))
   writeFileSync(file, [...all.slice(1, 6), ...all.slice(4)].map((line) => `${line}\n`).join(''))
   expect(await fleet.filo('audit', 'verify', file)).toMatchObject({ code: 2 })
   const allowed = await fleet.filo('audit', 'verify', file, '--allow', 'beginning', '--allow', 'repeats')

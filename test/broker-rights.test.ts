@@ -1,11 +1,12 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { connect as connectNats, PermissionViolationError } from '@nats-io/transport-node'
+import { PermissionViolationError } from '@nats-io/transport-node'
 import { openTransport, type AuditEvent } from '@filo/protocol'
 import { connect as connectAmqp, type ConfirmChannel } from 'amqplib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { anEvent } from '@filo/protocol/testing'
 import { startBroker, type Broker } from './support/broker.ts'
+import { connectToNats } from './support/connect-to-nats.ts'
 import { filo } from './support/filo.ts'
 import { openSharedFleet, type Fleet } from './support/fleet.ts'
 import { tempDir } from './support/temp-dir.ts'
@@ -271,8 +272,7 @@ async function refusalWithin(channel: ConfirmChannel, refusal: Promise<never>): 
 }
 
 async function allowedByNats(party: string): Promise<string[]> {
-  const { username: user, password: pass, host } = new URL(urlOf(party))
-  const connection = await connectNats({ servers: host, user, pass })
+  const connection = await connectToNats(urlOf(party))
   const refused = new Set<string>()
   void (async () => {
     for await (const status of connection.status()) {
@@ -314,8 +314,7 @@ test("events that a stolen account tells in another host's name are heard by nob
   const honest: AuditEvent = anEvent('/agents/web-host', 1_000_000, 'filo.action.finished')
   const body = Buffer.from(JSON.stringify(forged))
   if (isNats) {
-    const { username: user, password: pass, host } = new URL(urlOf('agent-web-host'))
-    const connection = await connectNats({ servers: host, user, pass })
+    const connection = await connectToNats(urlOf('agent-web-host'))
     connection.publish('filo.events.agents.web-host.filo.action.finished', body)
     await connection.flush()
     await connection.close()

@@ -46,7 +46,7 @@ test('the built filo finds the files that it needs', async () => {
 
 test('the built filo keeps what commands that succeed have compiled, and does without what is damaged', async () => {
   using dir = tempDir()
-  const path = join(product, 'node_modules/.cache/filo/program.code')
+  const path = join(product().path, 'node_modules/.cache/filo/program.code')
   const learnt = (): string[] =>
     readFileSync(path, 'latin1').split('\n', 1)[0]!.split(' ').slice(1).toSorted()
   await filo(['init'], { cwd: dir.path })

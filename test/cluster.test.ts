@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import type { AuditEvent } from '@filo/protocol'
 import { beforeEach, expect, test } from 'vitest'
-import { auditDocument } from '../packages/coordinator/src/cli/audit-documents.ts'
 import type { BrokerCluster } from './support/cluster-of-nodes.ts'
 import { startCluster } from './support/cluster.ts'
+import { entriesOf } from './support/entries-of.ts'
 import { openForFile } from './support/fleet-of-file.ts'
 import type { Fleet } from './support/fleet.ts'
 import { expectAllStoppedInOrder, twelveServices } from './support/layers.ts'
@@ -49,11 +49,11 @@ test('a stop goes on while each node in turn is killed and comes back, and no ev
 
   const journal = join(fleet.path, '.state', 'test', 'journal.db')
   const run = await fleet.newestRun()
-  const { hash: end } = eventsIn(journal).at(-1)!
+  const { hash: end } = entriesOf(journal).at(-1)!
   // The last that an agent writes of a run is that it was given back.
   const isEnd = ({ type, hash, data }: AuditEvent): boolean =>
     hash === end || (type === 'filo.claim.released' && data.run === run)
-  await until('the ends of all chains', () => eventsIn(trail).filter(isEnd).length >= fleet.agents.size + 1)
+  await until('the ends of all chains', () => entriesOf(trail).filter(isEnd).length >= fleet.agents.size + 1)
   follower.signal('SIGINT')
   await follower.ended
   const agents = [...fleet.agents.values()]
@@ -77,7 +77,3 @@ test('with one node down for good, a fleet is stopped and started', async () => 
     await node!.restart()
   }
 })
-
-function eventsIn(path: string): AuditEvent[] {
-  return [...auditDocument(path).entries].map(({ text }) => JSON.parse(text) as AuditEvent)
-}

@@ -1,5 +1,5 @@
-import { connect as connectNats } from '@nats-io/transport-node'
 import { connect } from 'amqplib'
+import { connectToNats } from './connect-to-nats.ts'
 
 /** Sees every message and event that goes through a broker, as its administrator can. */
 export interface BrokerSpy extends AsyncDisposable {
@@ -39,8 +39,7 @@ async function spyOnNats(
   see: (bytes: Uint8Array) => void,
   seen: readonly string[],
 ): Promise<BrokerSpy> {
-  const { host, username: user, password: pass } = new URL(url)
-  const connection = await connectNats({ servers: host, user, pass })
+  const connection = await connectToNats(url)
   connection.subscribe('filo.>', { callback: (_, message) => see(message.data) })
   await connection.flush()
   return { seen, [Symbol.asyncDispose]: () => connection.close() }

@@ -1,20 +1,13 @@
 import { afterAll, beforeAll } from 'vitest'
-import { buildProducts } from '../../build.ts'
-import { tempDir } from './temp-dir.ts'
+import { openProduct } from './product.ts'
+import type { TempDir } from './temp-dir.ts'
 
-/**
- * Has all tests of a file run `filo` and `filo-agent` as hosts get them, and gives the folder that they are built into. To be
- * called before other hooks are added.
- */
-export function useBuiltPrograms(): string {
-  const product = tempDir()
+/** Has all tests of a file run `filo` and `filo-agent` as hosts get them. To be called before other hooks are added. */
+export function useBuiltPrograms(): () => TempDir {
+  let product: TempDir
   beforeAll(async () => {
-    await buildProducts(product.path)
-    process.env['FILO_PRODUCT'] = product.path
+    product = await openProduct()
   })
-  afterAll(() => {
-    delete process.env['FILO_PRODUCT']
-    product[Symbol.dispose]()
-  })
-  return product.path
+  afterAll(() => product[Symbol.dispose]())
+  return () => product
 }

@@ -1,6 +1,6 @@
 import { jetstreamManager } from '@nats-io/jetstream'
-import { connect as connectNats } from '@nats-io/transport-node'
 import { connect } from 'amqplib'
+import { connectToNats } from './connect-to-nats.ts'
 
 /** Has a broker forget the events that a consumer has not read, as one does whose disk was lost or whose queue was full. */
 export async function loseEvents(url: string, consumer: string): Promise<void> {
@@ -14,8 +14,7 @@ export async function loseEvents(url: string, consumer: string): Promise<void> {
     }
     return
   }
-  const { host, username: user, password: pass } = new URL(url)
-  const connection = await connectNats({ servers: host, user, pass })
+  const connection = await connectToNats(url)
   try {
     await (await jetstreamManager(connection)).streams.purge('FILO_EVENTS')
   } finally {

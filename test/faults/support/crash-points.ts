@@ -11,6 +11,7 @@ import { appendFileSync } from 'node:fs'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { DatabaseSync, StatementSync } from 'node:sqlite'
+import { messageType } from './message-type.ts'
 
 const { FILO_POINTS: file = '/dev/null', FILO_LIFE: life = '', FILO_CRASH_AT: crashAt = '' } = process.env
 
@@ -85,12 +86,10 @@ for (const method of ['run', 'get', 'all'] as const) {
 
 // ---- sends ----------------------------------------------------------------------------------------------------
 
-/** What an envelope says that it is; undefined for what is none of Filo's messages. */
-function messageType(to: string, content: Uint8Array): string | undefined {
+/** What is sent; undefined for what is none of Filo's messages. */
+function sentType(to: string, content: Uint8Array): string | undefined {
   if (to.startsWith('filo.events')) return 'event'
-  if (!/^filo\.(agent|coordinator)s?\b/.test(to)) return undefined
-  const { payloadType } = JSON.parse(Buffer.from(content).toString()) as { payloadType: string }
-  return payloadType.replace('application/vnd.filo.', '').replace('+json', '')
+  return /^filo\.(agent|coordinator)s?\b/.test(to) ? messageType(content) : undefined
 }
 
 function reachWritten(type: string): void {
@@ -120,7 +119,7 @@ const { ConfirmChannel } = innards('amqplib', 'lib', 'channel_model.js') as {
 }
 const publishAmqp = methodOf(ConfirmChannel, 'publish') as AmqpChannel['publish']
 ConfirmChannel.prototype.publish = function (this: AmqpChannel, exchange, key, content, options, done) {
-  const type = messageType(exchange, content)!
+  const type = sentType(exchange, content)!
   reach(`send ${type}: before`)
   reachWritten(type)
   return publishAmqp.call(this, exchange, key, content, options, (error: unknown) => {
@@ -146,7 +145,7 @@ const nats = {
 /** What a server confirms by its next PONG. */
 let unconfirmed: string[] = []
 NatsConnectionImpl.prototype.publish = function (this: NatsConnection, subject, content, options) {
-  const type = messageType(subject, content)
+  const type = sentType(subject, content)
   if (type === undefined) return nats.publish.call(this, subject, content, options)
   reach(`send ${type}: before`)
   reachWritten(type)

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseSigningKey, seal, type Message } from '@filo/protocol'
-import { connect as connectNats } from '@nats-io/transport-node'
 import { connect } from 'amqplib'
+import { connectToNats } from '../../support/connect-to-nats.ts'
 import { Dice } from '../../support/dice.ts'
 
 // A program of its own: floods mailboxes with what a peer can make that has all rights on the broker, everything that
@@ -142,8 +142,7 @@ async function throughRabbitmq(
 async function throughNats(
   url: string,
 ): Promise<{ to(target: Target): Promise<Way>; close(): Promise<void> }> {
-  const { host: servers, username: user, password: pass } = new URL(url)
-  const connection = await connectNats({ servers, user, pass })
+  const connection = await connectToNats(url)
   let returned = 0
   const replies = 'hostile.replies'
   connection.subscribe(replies, {

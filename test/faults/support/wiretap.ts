@@ -1,5 +1,7 @@
-import { connect as connectNats, headers } from '@nats-io/transport-node'
+import { headers } from '@nats-io/transport-node'
 import { connect, type Channel } from 'amqplib'
+import { connectToNats } from '../../support/connect-to-nats.ts'
+import { messageType } from './message-type.ts'
 
 /** A command as it went to a host's agent. */
 export interface Frame {
@@ -33,11 +35,7 @@ export class Wiretap implements AsyncDisposable {
 
   static async open(url: string, hosts: Iterable<string>): Promise<Wiretap> {
     const frames: Frame[] = []
-    const take: Take = (host, content) => {
-      const { payloadType } = JSON.parse(content.toString()) as { payloadType: string }
-      const type = payloadType.replace('application/vnd.filo.', '').replace('+json', '')
-      frames.push({ host, content, type })
-    }
+    const take: Take = (host, content) => void frames.push({ host, content, type: messageType(content) })
     const tap = url.startsWith('amqp') ? tapRabbitmq(url, hosts, take) : tapNats(url, hosts, take)
     return new Wiretap(frames, await tap)
   }
@@ -82,8 +80,7 @@ async function tapRabbitmq(url: string, hosts: Iterable<string>, take: Take): Pr
 }
 
 async function tapNats(url: string, hosts: Iterable<string>, take: Take): Promise<Tap> {
-  const { host: servers, username: user, password: pass } = new URL(url)
-  const connection = await connectNats({ servers, user, pass })
+  const connection = await connectToNats(url)
   for (const host of hosts) {
     connection.subscribe(addressOf(host), {
       callback: (_, { data, headers: its }) => {
